@@ -1,0 +1,46 @@
+# Everything runs in .venv, which the first target that needs it makes by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+.DEFAULT_GOAL := help
+
+.PHONY: help install test test-slow check format bench docs clean
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## make .venv with everything pinned in requirements.lock
+
+$(INSTALLED): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "angioatlas needs Python 3.11 or later; name one with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[cpu,dev]'
+	$(BIN)/python -m pip check
+	touch $@
+
+test: $(INSTALLED)  ## run the default tests (offline, CPU)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
+	$(BIN)/python -m pytest -m slow -o timeout=3600
+
+check: $(INSTALLED)  ## lint, types, import direction, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m angioatlas.cli.reference --check docs
+
+format: $(INSTALLED)  ## format the code and sort imports
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED)  ## write the generated pages of docs/
+	$(BIN)/python -m angioatlas.cli.reference --write docs
+
+bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
+	$(BIN)/python -m benchmarks.run
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Words everyone shares: schema, outcomes, errors, identities, settings, provenance."""

@@ -1,0 +1,77 @@
+"""The error tree.
+
+Every failure that a person can act on is an `AtlasError`: what happened, to which object, what
+was expected and found, and a hint with the next step.  Third-party exceptions are translated by
+the module that calls the third party, with the original chained.
+
+AtlasError
+├── UsageError            the request itself is wrong (exit code 2)
+├── NotFoundError         a study, encoder, file or version that is not there
+├── EncoderError          a checkpoint or encoder folder that cannot be used
+├── StoreError            the store cannot be read or written as asked
+│   └── LeaseHeldError    another process is writing
+├── IdentityError         the identity key is missing or is not this store's
+├── MissingDependencyError  an optional package is not installed (`core.optional`)
+├── GuardError            the guarded workers cannot be started (`embedder.nursery`)
+└── InputRefused          one input (file) that will not be embedded (`core.outcomes`)
+"""
+
+from __future__ import annotations
+
+
+class AtlasError(Exception):
+    """A failure with a cause and a next step.
+
+    Parameters
+    ----------
+    message : str
+        What happened, to which object, what was expected and what was found.  Never holds a
+        patient name or id.
+    hint : str
+        The next step, as a command where there is one.
+    """
+
+    code = "atlas_error"
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AtlasError):
+    """The request itself is wrong: an unknown option value, a bad number, a missing argument."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class NotFoundError(AtlasError):
+    """The named study, video, encoder, file or store version does not exist."""
+
+    code = "not_found"
+
+
+class EncoderError(AtlasError):
+    """A checkpoint or encoder folder cannot be used."""
+
+    code = "encoder"
+
+
+class StoreError(AtlasError):
+    """The store cannot be read or written as asked."""
+
+    code = "store"
+
+
+class LeaseHeldError(StoreError):
+    """Another process holds the store's embedding lease."""
+
+    code = "lease_held"
+
+
+class IdentityError(AtlasError):
+    """The identity key is missing, unreadable, or not the one this store was made with."""
+
+    code = "identity"

@@ -1,0 +1,90 @@
+"""The words of the domain: sizes, views, and the description of one cine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+EMBEDDING_DIM = 512
+"""Length of every pooled, joint and study vector."""
+CLIP_FRAMES = 16
+"""Frames of a cine that an encoder sees."""
+
+
+class Level(StrEnum):
+    """What a search ranks."""
+
+    STUDY = "study"
+    VIDEO = "video"
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    DUCKDB = "duckdb"
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+class View(StrEnum):
+    """The twelve projections, by C-arm angulation."""
+
+    AP = "AP"
+    AP_CAUDAL = "AP Caudal"
+    AP_CRANIAL = "AP Cranial"
+    LAO_CAUDAL = "LAO Caudal"
+    LAO_CRANIAL = "LAO Cranial"
+    LAO_LATERAL = "LAO Lateral"
+    LAO_STRAIGHT = "LAO Straight"
+    OTHER = "Other"
+    RAO_CAUDAL = "RAO Caudal"
+    RAO_CRANIAL = "RAO Cranial"
+    RAO_LATERAL = "RAO Lateral"
+    RAO_STRAIGHT = "RAO Straight"
+
+
+@dataclass(frozen=True)
+class Cine:
+    """One multi-frame angiogram as its header describes it (no pixels).
+
+    Times are as recorded by the equipment, without time zone.  Angles are in degrees: primary
+    positive toward LAO, secondary positive toward cranial (DICOM PS3.3 C.8.7.5.1.2).
+    """
+
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    patient_id: str = field(repr=False)
+    """Never part of a printed cine: the original one names the patient."""
+    patient_known: bool
+    """False when PatientID was missing or a placeholder: the patient is then this study alone."""
+    patient_sex: str | None
+    patient_age_years: float | None
+    study_date: dt.date | None
+    series_time: str | None
+    """SeriesTime as HHMMSS.ffffff, so that text order is time order."""
+    acquisition_datetime: dt.datetime | None
+    instance_number: int | None
+    view: View
+    primary_angle_deg: float | None
+    secondary_angle_deg: float | None
+    n_frames: int
+    frame_time_ms: float | None
+    rows: int
+    columns: int
+    transfer_syntax_uid: str
+    source_uri: str
+
+    @property
+    def order(self) -> tuple[str, dt.datetime, int, str]:
+        """Sort key inside a study: series time, acquisition time, instance number, UID.
+
+        What is missing sorts last, so that a cine without times never displaces one with them.
+        """
+        return (
+            self.series_time or "~",
+            self.acquisition_datetime or dt.datetime.max,
+            self.instance_number if self.instance_number is not None else 2**31,
+            self.sop_uid,
+        )

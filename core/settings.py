@@ -1,0 +1,212 @@
+"""One settings object: defaults, a TOML file, environment variables, then the command line.
+
+The file is `angioatlas.toml` in the working directory, else `config.toml` in the user's
+configuration folder, or what `ANGIOATLAS_CONFIG` names.  Environment variables are
+`ANGIOATLAS_` and the setting's name, with two underscores between a section and its setting
+(`ANGIOATLAS_LIMITS__DECODE_SECONDS=120`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from core.errors import UsageError
+
+
+def _user_folder(variable: str, default: str) -> Path:
+    # The XDG base directories, where other programs of this user keep such things too.
+    base = os.environ.get(variable)
+    return (Path(base) if base else Path.home() / default) / "angioatlas"
+
+
+def config_folder() -> Path:
+    """Folder of the user's configuration and identity keys."""
+    return _user_folder("XDG_CONFIG_HOME", ".config")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbedSettings(_Section):
+    """How the batch embedder works."""
+
+    modalities: tuple[str, ...] = Field(
+        ("XA", "RF"), description="Modalities whose multi-frame images are cines."
+    )
+    site: str | None = Field(None, description="Site name recorded with every study.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
+    batch_size: int | None = Field(
+        None, ge=1, le=256, description="Clips per encoder call; by device when absent."
+    )
+    workers: int | None = Field(
+        None, ge=1, le=256, description="Decode processes; by cores when absent."
+    )
+    commit_studies: int = Field(64, ge=1, description="Studies per commit at the most.")
+    commit_seconds: float = Field(60, gt=0, description="Seconds between commits at the most.")
+
+
+class LimitSettings(_Section):
+    """What one input may cost before it is quarantined."""
+
+    header_seconds: float = Field(20, gt=0, description="Time to read one header, in seconds.")
+    decode_seconds: float = Field(60, gt=0, description="Time to decode one cine, in seconds.")
+    worker_memory_gib: float = Field(
+        3, ge=1, description="Address space of one decode process, in GiB."
+    )
+
+
+class RetentionSettings(_Section):
+    """How long old store versions are kept."""
+
+    keep_versions: int = Field(2, ge=1, description="Store versions kept by compaction.")
+    grace_days: float = Field(7, ge=0, description="Age, in days, below which none is dropped.")
+
+
+class Settings(BaseSettings):
+    """All settings of AngioAtlas."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ANGIOATLAS_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    store: str | None = Field(None, description="Folder of the store.")
+    encoder: str | None = Field(None, description="Encoder to use: a name or a folder.")
+    encoders_dir: Path = Field(
+        default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share") / "encoders",
+        description="Folder of the imported encoders.",
+    )
+    state_dir: Path = Field(
+        default_factory=lambda: _user_folder("XDG_STATE_HOME", ".local/state"),
+        description="Folder of this installation's caches (indexes).",
+    )
+    identity_key: Path = Field(
+        default_factory=lambda: config_folder() / "identity.key",
+        description="File of the pseudonymisation key; never inside the store.",
+    )
+    embed: EmbedSettings = Field(default_factory=EmbedSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of the sources, strongest first; the TOML file is found at each call."""
+        file = config_file()
+        toml = (TomlConfigSettingsSource(settings_cls, toml_file=file),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    def with_embed(self, **overrides: Any) -> Settings:
+        """Return these settings with what a command line gave for the `embed` section.
+
+        Raises
+        ------
+        UsageError
+            When a value is out of range.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            embed = EmbedSettings(**{**self.embed.model_dump(), **given})
+        except ValidationError as error:
+            raise _unusable(error) from error
+        return self.model_copy(update={"embed": embed})
+
+
+def config_file() -> Path | None:
+    """Find the configuration file in use, or None.
+
+    Raises
+    ------
+    UsageError
+        When `ANGIOATLAS_CONFIG` names a file that is not there.
+    """
+    named = os.environ.get("ANGIOATLAS_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise UsageError(
+                f"ANGIOATLAS_CONFIG names {named!r}, which is not a file",
+                "correct the variable or unset it",
+            )
+        return Path(named)
+    candidates = (Path("angioatlas.toml"), config_folder() / "config.toml")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` (what a command line gave, None = not given) win.
+
+    Raises
+    ------
+    UsageError
+        When the file is not TOML or a value is unknown or out of range: which one, and why.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{config_file()} is not valid TOML: {error}", "correct it") from error
+    except ValidationError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return UsageError(
+        f"the setting {name!r} cannot be used: {first['msg'].lower()}",
+        "`angioatlas config show` lists every setting",
+    )
+
+
+def explain(settings: Settings) -> list[tuple[str, Any, str, str]]:
+    """List every setting as (dotted name, value, where it came from, description)."""
+    file = config_file()
+    in_file = TomlConfigSettingsSource(Settings, toml_file=file)() if file else {}
+    in_environment = EnvSettingsSource(
+        Settings, env_prefix="ANGIOATLAS_", env_nested_delimiter="__"
+    )()
+    rows: list[tuple[str, Any, str, str]] = []
+
+    def walk(model: BaseModel, prefix: tuple[str, ...]) -> None:
+        for name, field in type(model).model_fields.items():
+            value, path = getattr(model, name), (*prefix, name)
+            if isinstance(value, BaseModel):
+                walk(value, path)
+                continue
+            origin = "default"
+            if _holds(in_environment, path):
+                origin = "environment"
+            elif _holds(in_file, path):
+                origin = str(file)
+            rows.append((".".join(path), value, origin, field.description or ""))
+
+    walk(settings, ())
+    return rows
+
+
+def _holds(tree: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    node: Any = tree
+    for part in path:
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return True
