@@ -1,0 +1,1 @@
+"""From files to vectors: discovery, DICOM, frames, preprocessing, encoders, the pipeline."""

@@ -1,0 +1,203 @@
+"""A cine's file to the sixteen grey frames an encoder sees; no other frame is decoded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.outcomes import Code, InputRefused
+from core.schema import CLIP_FRAMES
+from embedder.claims import Claims, claims_of
+from embedder.decoders import Codes, Decoder, decode_frame, decoder_for
+from embedder.dicom import HEADER_TAGS
+from embedder.frame_table import check_extent, frame_spans, pixel_element, read_spans
+from embedder.header import Header, Source, open_regular, parse_header
+from embedder.pixels import grey_rule
+
+_HASH_BLOCK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """What is read of one cine's file.
+
+    Attributes
+    ----------
+    frames : uint8 array of shape (16, rows, columns)
+        Grey; see `embedder.pixels` for the meaning of a value.
+    sha256 : str
+        Of the file's bytes, hexadecimal.
+    size : int
+        Bytes of the file.
+    mtime_ns : int
+        Its time of last modification, nanoseconds since 1970.
+    """
+
+    frames: NDArray[np.uint8]
+    sha256: str
+    size: int
+    mtime_ns: int
+
+
+def frame_indices(n_frames: int, wanted: int = CLIP_FRAMES) -> list[int]:
+    """Choose the frames of a clip.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the cine, 1 or more.
+    wanted : int
+        Frames of the clip, 2 or more.
+
+    Returns
+    -------
+    list of int
+        ``floor(i * (n_frames - 1) / (wanted - 1))`` for i from 0 to wanted - 1; for a cine shorter
+        than that, every frame and then the last one repeated (as the published model does).
+    """
+    if n_frames < 1 or wanted < 2:
+        raise ValueError(f"cannot choose {wanted} frames of {n_frames}")
+    if n_frames <= wanted:
+        return [min(i, n_frames - 1) for i in range(wanted)]
+    return [i * (n_frames - 1) // (wanted - 1) for i in range(wanted)]
+
+
+def read_clip(path: Path, *, profile: str) -> Clip:
+    """Read the clip of a cine.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `embedder.dicom.read_header` took for a cine.
+    profile : str
+        ``"display"`` or ``"original"``, see `embedder.pixels`.
+
+    Returns
+    -------
+    Clip
+
+    Raises
+    ------
+    InputRefused
+        With the code of what is wrong; `CHANGED_WHILE_READ` when the file changed meanwhile.
+    """
+    file, before = open_regular(path)
+    with file:
+        digest = _sha256(file)
+        header = parse_header(file, before.st_size, tags=HEADER_TAGS)
+        claims = claims_of(header)
+        frames = read_frames(header, claims, frame_indices(claims.n_frames), profile=profile)
+        _check_unchanged(path, before)
+    return Clip(frames, digest, before.st_size, before.st_mtime_ns)
+
+
+def read_frames(
+    header: Header, claims: Claims, indices: Sequence[int], *, profile: str
+) -> NDArray[np.uint8]:
+    """Decode some frames to grey, each distinct one once.
+
+    Parameters
+    ----------
+    header : Header
+        Of a file that is still open.
+    claims : Claims
+    indices : sequence of int
+        Frame numbers from 0, repeats allowed.
+    profile : str
+        ``"display"`` or ``"original"``.
+
+    Returns
+    -------
+    uint8 array of shape (len(indices), rows, columns)
+
+    Raises
+    ------
+    InputRefused
+        With the code of what is wrong.
+    """
+    decoder = decoder_for(header.transfer_syntax)
+    check_extent(header, claims, encapsulated=decoder.encapsulated)
+    to_grey = grey_rule(header, claims, profile=profile)
+    distinct = sorted(set(indices))
+    spans = _spans(header, claims, distinct, decoder)
+    frames = np.empty((len(indices), claims.rows, claims.columns), np.uint8)
+    places = {index: [i for i, each in enumerate(indices) if each == index] for index in distinct}
+    for index in distinct:
+        data = read_spans(header.source, spans[index])
+        codes = _decode(data, header, claims, decoder)
+        frames[places[index]] = to_grey(codes)
+    return frames
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+        SHA-256 of its bytes, hexadecimal.
+
+    Raises
+    ------
+    InputRefused
+        `UNREADABLE`, `SPECIAL_FILE`, `EMPTY_FILE` or `CHANGED_WHILE_READ`.
+    """
+    file, before = open_regular(path)
+    with file:
+        digest = _sha256(file)
+        _check_unchanged(path, before)
+    return digest
+
+
+def _sha256(file: Source) -> str:
+    digest = hashlib.sha256()
+    try:
+        while block := file.read(_HASH_BLOCK):
+            digest.update(block)
+    except OSError as error:
+        raise InputRefused(Code.UNREADABLE, error.strerror or "") from error
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _check_unchanged(path: Path, before: os.stat_result) -> None:
+    """Compare with the path and not the open file: a replaced file is a changed one."""
+    try:
+        after = path.stat()
+    except OSError as error:
+        raise InputRefused(Code.CHANGED_WHILE_READ, "the file went away") from error
+    same = (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+    if not same:
+        raise InputRefused(Code.CHANGED_WHILE_READ)
+
+
+def _spans(
+    header: Header, claims: Claims, wanted: Sequence[int], decoder: Decoder
+) -> dict[int, list[tuple[int, int]]]:
+    if decoder.encapsulated:
+        return frame_spans(header, claims, wanted)
+    start, size = pixel_element(header).start, claims.frame_bytes
+    return {index: [(start + index * size, size)] for index in wanted}
+
+
+def _decode(data: bytes, header: Header, claims: Claims, decoder: Decoder) -> Codes:
+    if decoder.big_endian and claims.bits_allocated == 8 and pixel_element(header).vr == "OW":
+        # Bytes in words, and the words are big endian (PS3.5 8.1.1): the pairs are swapped.
+        if len(data) % 2:
+            raise InputRefused(Code.UNSUPPORTED_PIXELS, "big endian words of an odd frame size")
+        data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+    return decode_frame(data, claims, decoder)

@@ -1,0 +1,48 @@
+"""A small real encoder: an untrained, fixed projection of a shrunken clip.
+
+It does what an `Encoder` promises (normalised vectors that depend on every frame and nothing else)
+in microseconds, so that tests of the flow need no trained model.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.schema import CLIP_FRAMES, EMBEDDING_DIM
+from embedder.encoders.spec import VideoVectors
+
+_GRID = 8
+
+
+class TinyEncoder:
+    encoder_id = "tiny-000000000000"
+    frames = CLIP_FRAMES
+    profile = "display"
+    batch_size = 4
+
+    def __init__(self) -> None:
+        shape = (CLIP_FRAMES * _GRID * _GRID, EMBEDDING_DIM)
+        self._weights = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+
+    def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
+        pooled = np.stack([self._pool(clip) for clip in clips])
+        return VideoVectors(pooled=pooled, embedding=_normalised(pooled))
+
+    def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
+        mean: NDArray[np.float32] = _normalised(videos.embedding.mean(axis=0)[None])[0]
+        return mean
+
+    def _pool(self, clip: NDArray[np.uint8]) -> NDArray[np.float32]:
+        frames, rows, columns = clip.shape
+        assert frames == CLIP_FRAMES
+        small = clip[:, : rows // _GRID * _GRID, : columns // _GRID * _GRID]
+        small = small.reshape(frames, _GRID, rows // _GRID, _GRID, columns // _GRID)
+        grey = small.mean(axis=(2, 4), dtype=np.float32).ravel() / 255 - 0.5
+        pooled: NDArray[np.float32] = grey @ self._weights
+        return pooled
+
+
+def _normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, lengths)
