@@ -1,0 +1,1 @@
+"""Video encoders: the model, its specification, and the folder that holds one."""

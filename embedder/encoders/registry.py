@@ -1,0 +1,145 @@
+"""Encoder folders on disk: find one, list them, load one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from core.errors import EncoderError, NotFoundError, UsageError
+from embedder.encoders.spec import Encoder, EncoderSpec
+
+SPEC_FILE = "encoder.json"
+Device = Literal["auto", "cpu", "cuda"]
+
+_IMPORT = "angioatlas encoders import CHECKPOINT --name NAME --mean M --std S"
+
+
+def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
+    """Load the encoder of a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds `encoder.json` and the weights that it names.
+    device : {"auto", "cpu", "cuda"}
+        "auto" is a GPU where there is one.
+
+    Raises
+    ------
+    NotFoundError
+        There is no encoder in the folder.
+    EncoderError
+        The specification is not valid, or the weights are not those that it names.
+    UsageError
+        The device is not there.
+    """
+    spec = read_spec(folder)
+    weights = folder / spec.weights.file
+    again = f"import it again: {_IMPORT} --overwrite"
+    if not weights.is_file():
+        raise EncoderError(f"the encoder {spec.name} has no file {spec.weights.file}", again)
+    digest = file_sha256(weights)
+    if digest != spec.weights.sha256:
+        raise EncoderError(
+            f"{spec.weights.file} of the encoder {spec.name} has changed: expected SHA-256 "
+            f"{spec.weights.sha256[:12]}..., found {digest[:12]}...",
+            again,
+        )
+    # Torch takes seconds to import: listing encoders does without it.
+    from embedder.encoders.deepcoro import open_deepcoro
+
+    return open_deepcoro(spec, weights, device=_device(device))
+
+
+def read_spec(folder: Path) -> EncoderSpec:
+    """Read the specification of an encoder folder.
+
+    Raises
+    ------
+    NotFoundError
+        There is no `encoder.json`.
+    EncoderError
+        It is not valid.
+    """
+    try:
+        text = (folder / SPEC_FILE).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"no encoder in {folder}: it has no {SPEC_FILE}", _IMPORT) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise EncoderError(f"{folder / SPEC_FILE} cannot be read", _IMPORT) from error
+    try:
+        return EncoderSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise EncoderError(
+            f"{folder / SPEC_FILE} is not a valid specification: {explain(error)}",
+            f"import the encoder again: {_IMPORT} --overwrite",
+        ) from error
+
+
+def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
+    """Find an encoder's folder by its name, its whole `encoder_id`, or a path.
+
+    Raises
+    ------
+    NotFoundError
+        There is none; the hint lists those that there are.
+    """
+    if os.sep not in name_or_path:
+        for folder in _folders(encoders_dir):
+            if folder.name == name_or_path:
+                return folder
+        for folder in _folders(encoders_dir):
+            if read_spec(folder).encoder_id == name_or_path:
+                return folder
+    path = Path(name_or_path).expanduser()
+    if (path / SPEC_FILE).is_file():
+        return path
+    known = ", ".join(folder.name for folder in _folders(encoders_dir))
+    raise NotFoundError(
+        f"no encoder {name_or_path!r} in {encoders_dir}",
+        f"known: {known}" if known else f"there is none yet: {_IMPORT}",
+    )
+
+
+def list_encoders(encoders_dir: Path) -> list[EncoderSpec]:
+    """Return the specifications of all encoders of a folder, by name; empty without the folder."""
+    return [read_spec(folder) for folder in _folders(encoders_dir)]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line what a specification got wrong."""
+    parts = []
+    for problem in error.errors(include_url=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{place}: {text}" if place else text)
+    return "; ".join(parts)
+
+
+def _folders(encoders_dir: Path) -> list[Path]:
+    # A leading dot marks a folder that an import is still writing.
+    if not encoders_dir.is_dir():
+        return []
+    found = (path for path in encoders_dir.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in found if (path / SPEC_FILE).is_file())
+
+
+def _device(device: Device) -> Literal["cpu", "cuda"]:
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise UsageError("no CUDA device here", "use --device cpu, or see angioatlas doctor")
+    if device == "auto":
+        return "cuda" if has_gpu else "cpu"
+    return device

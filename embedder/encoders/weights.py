@@ -1,0 +1,86 @@
+"""Tensors against the model: what a video encoder needs, and whether a state dict gives it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from core.errors import EncoderError
+from embedder.encoders.spec import TokenPooling
+from embedder.encoders.video_encoder import VideoEncoder
+
+_SHOWN = 5
+
+
+@functools.cache
+def expected_shapes(
+    *, heads: int, depth: int, token_pooling: TokenPooling
+) -> Mapping[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor of such a video encoder, without memory for it."""
+    with torch.device("meta"):
+        model = VideoEncoder(heads=heads, depth=depth, token_pooling=token_pooling)
+    shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    return MappingProxyType(shapes)
+
+
+def fit(
+    state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], *, what: str, hint: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Take the expected tensors out of a state dict.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        May hold more than what is expected.
+    expected : mapping of str to shape
+        From `expected_shapes`.
+    what, hint : str
+        The file and the next step, for errors.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The expected tensors as float32, contiguous, each with its own memory.
+    list of str
+        The keys that nothing asked for, sorted.
+
+    Raises
+    ------
+    EncoderError
+        A tensor is missing, has another shape, or is not made of finite floating-point numbers.
+    """
+    missing = sorted(expected.keys() - state.keys())
+    if missing:
+        found = f"{len(expected) - len(missing)} of the {len(expected)} tensors that are needed"
+        raise EncoderError(f"{what} holds {found}; missing: {shorten(missing)}", hint)
+    wrong = [
+        f"{key} is {tuple(state[key].shape)}, expected {shape}"
+        for key, shape in expected.items()
+        if tuple(state[key].shape) != shape
+    ]
+    if wrong:
+        raise EncoderError(f"{what} holds tensors of other shapes: {shorten(wrong)}", hint)
+    unfit = [key for key in expected if not _is_plain(state[key])]
+    if unfit:
+        raise EncoderError(f"{what} holds tensors that are not finite: {shorten(unfit)}", hint)
+    own = {
+        key: state[key].to(torch.float32).clone(memory_format=torch.contiguous_format)
+        for key in expected
+    }
+    return own, sorted(state.keys() - expected.keys())
+
+
+def shorten(items: list[str]) -> str:
+    """Join the first few items; say how many more there are."""
+    more = len(items) - _SHOWN
+    return "; ".join(items[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    if tensor.layout != torch.strided or not tensor.is_floating_point():
+        return False
+    return bool(torch.isfinite(tensor).all())

@@ -1,0 +1,159 @@
+import json
+
+import pytest
+import torch
+
+from core.errors import EncoderError, NotFoundError, UsageError
+from embedder.encoders.checkpoint import import_checkpoint
+from embedder.encoders.registry import (
+    file_sha256,
+    find_encoder,
+    list_encoders,
+    load_encoder,
+    read_spec,
+)
+from tests.support.golden import golden_spec, hollow_state
+
+
+def put(encoders, name, **changes):
+    """A folder with a specification and no weights: enough for all but loading."""
+    (encoders / name).mkdir(parents=True)
+    spec = golden_spec(name=name, **changes)
+    (encoders / name / "encoder.json").write_text(spec.to_json())
+    return spec
+
+
+@pytest.fixture
+def encoders(tmp_path):
+    return tmp_path / "encoders"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("original")
+    torch.save({"video_encoder": hollow_state()}, folder / "c.pt")
+    import_checkpoint(
+        folder / "c.pt",
+        out=folder,
+        name="golden",
+        mean=110.5,
+        std=37.8,
+        heads=16,
+        study_rule="mean",
+    )
+    return folder / "golden"
+
+
+@pytest.fixture
+def imported(original, encoders):
+    """A folder of one's own; the weights are a link."""
+    folder = encoders / "golden"
+    folder.mkdir(parents=True)
+    (folder / "encoder.json").write_bytes((original / "encoder.json").read_bytes())
+    (folder / "weights.safetensors").symlink_to(original / "weights.safetensors")
+    return folder
+
+
+def edit(folder, **changes):
+    path = folder / "encoder.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_list_is_by_name_and_leaves_out_what_is_no_encoder(encoders):
+    assert list_encoders(encoders) == []
+    b, a = put(encoders, "b"), put(encoders, "a")
+    (encoders / "notes").mkdir()
+    (encoders / ".c.partial").mkdir()
+    (encoders / ".c.partial" / "encoder.json").write_text("{")
+    assert list_encoders(encoders) == [a, b]
+
+
+def test_find_by_name_id_and_path(encoders, tmp_path, monkeypatch):
+    spec = put(encoders, "a")
+    put(encoders, "b")
+    monkeypatch.chdir(tmp_path)
+    for way in ("a", spec.encoder_id, str(encoders / "a"), "encoders/a"):
+        assert find_encoder(way, encoders).resolve() == encoders / "a"
+
+
+def test_an_unknown_name_lists_the_known_ones(encoders):
+    with pytest.raises(NotFoundError, match="no encoder 'c'") as caught:
+        find_encoder("c", encoders)
+    assert "angioatlas encoders import" in caught.value.hint
+    put(encoders, "b")
+    put(encoders, "a")
+    with pytest.raises(NotFoundError, match=r"no encoder '\.\./c'") as caught:
+        find_encoder("../c", encoders)
+    assert caught.value.hint == "known: a, b"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a valid specification: Invalid JSON"),
+        ("[]", "not a valid specification: "),
+        ("{}", "name: Field required; mean: Field required"),
+        ("\udc80", "cannot be read"),
+    ],
+)
+def test_a_specification_that_cannot_be_read(encoders, text, message):
+    put(encoders, "a")
+    (encoders / "a" / "encoder.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(EncoderError, match=message) as caught:
+        read_spec(encoders / "a")
+    assert "angioatlas encoders import" in caught.value.hint
+
+
+def test_no_specification(tmp_path):
+    with pytest.raises(NotFoundError, match=r"it has no encoder\.json") as caught:
+        load_encoder(tmp_path)
+    assert "angioatlas encoders import" in caught.value.hint
+
+
+def test_changed_weights_are_refused(imported):
+    weights = imported / "weights.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.unlink()
+    weights.write_bytes(content)
+    with pytest.raises(EncoderError, match=r"weights\.safetensors .* has changed: expected SHA"):
+        load_encoder(imported)
+
+
+def test_missing_weights_are_refused(imported):
+    (imported / "weights.safetensors").unlink()
+    with pytest.raises(EncoderError, match=r"has no file weights\.safetensors"):
+        load_encoder(imported)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": 2}, "holds 413 of the 425 tensors"),
+        ({"token_pooling": "attention"}, "holds 413 of the 420 tensors"),
+    ],
+)
+def test_weights_of_another_model_are_refused(imported, changes, message):
+    edit(imported, **changes)
+    with pytest.raises(EncoderError, match=message):
+        load_encoder(imported)
+
+
+def test_extra_weights_are_refused(imported):
+    from safetensors.torch import load_file, save_file
+
+    weights = imported / "weights.safetensors"
+    state = load_file(weights) | {"more": torch.ones(1)}
+    weights.unlink()
+    save_file(state, weights)
+    file = {"file": weights.name, "sha256": file_sha256(weights)}
+    edit(imported, weights=file)
+    with pytest.raises(EncoderError, match="tensors of another model: more"):
+        load_encoder(imported)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_a_device_that_is_not_there(imported):
+    with pytest.raises(UsageError, match="no CUDA device"):
+        load_encoder(imported, device="cuda")
+    assert load_encoder(imported, device="auto").encoder_id == read_spec(imported).encoder_id

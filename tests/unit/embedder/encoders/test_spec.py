@@ -1,0 +1,104 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from embedder.encoders.registry import explain
+from embedder.encoders.spec import EncoderSpec, FileRef
+from tests.support.golden import golden_spec
+
+OTHER = FileRef(file="other", sha256="1" * 64)
+CHANGES = {
+    "format_version": 2,
+    "name": "other",
+    "architecture": "another",
+    "dim": 256,
+    "frames": 32,
+    "size": 112,
+    "mean": 110.5,
+    "std": 37.8,
+    "profile": "original",
+    "token_pooling": "attention",
+    "heads": 8,
+    "depth": 2,
+    "study_rule": "mean",
+    "padding": "unmasked",
+    "padded_videos": 10,
+    "weights": OTHER,
+    "source": OTHER,
+}
+
+
+def test_json_round_trip_keeps_the_id():
+    spec = golden_spec(padding="unmasked", padded_videos=10)
+    again = EncoderSpec.model_validate_json(spec.to_json())
+    assert again == spec
+    assert again.encoder_id == spec.encoder_id
+
+
+def test_the_id_does_not_depend_on_the_layout_of_the_file():
+    spec = golden_spec()
+    shuffled = json.dumps(dict(reversed(list(json.loads(spec.to_json()).items()))))
+    assert EncoderSpec.model_validate_json(shuffled).encoder_id == spec.encoder_id
+
+
+def test_the_id_is_pinned():
+    """A change here would orphan the vectors of every store: it needs a new format version."""
+    assert golden_spec().encoder_id == "golden-b46bd82daf5a"
+
+
+@pytest.mark.parametrize("field", EncoderSpec.model_fields)
+def test_every_field_takes_part_in_the_id(field):
+    spec = golden_spec()
+    changed = spec.model_copy(update={field: CHANGES[field]})
+    assert changed.encoder_id != spec.encoder_id
+
+
+@pytest.mark.parametrize("part", ["weights", "source"])
+@pytest.mark.parametrize("field", FileRef.model_fields)
+def test_every_field_of_a_file_takes_part_in_the_id(part, field):
+    spec = golden_spec()
+    inner = getattr(spec, part).model_copy(update={field: "x"})
+    assert spec.model_copy(update={part: inner}).encoder_id != spec.encoder_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "Golden"}, "name: String should match"),
+        ({"name": "-golden"}, "name: String should match"),
+        ({"name": "a" * 42}, "name: String should match"),
+        ({"name": "../golden"}, "name: String should match"),
+        ({"name": "golden\n"}, "name: String should match"),
+        ({"heads": 6}, "heads must divide 512, found 6"),
+        ({"heads": 0}, "heads: Input should be greater"),
+        ({"heads": "16"}, "heads: Input should be a valid integer"),
+        ({"depth": 0}, "depth: Input should be greater"),
+        ({"mean": float("nan")}, "mean: Input should be"),
+        ({"mean": 256.0}, "mean: Input should be less"),
+        ({"std": 0.0}, "std: Input should be greater than 0"),
+        ({"std": float("inf")}, "std: Input should be less"),
+        ({"profile": "raw"}, "profile: Input should be 'display' or 'original'"),
+        ({"study_rule": "max"}, "study_rule: Input should be 'aggregator' or 'mean'"),
+        ({"token_pooling": "max"}, "token_pooling: Input should be"),
+        ({"size": 112}, "size 224; found 512, 16, 112"),
+        ({"dim": 256}, "dim 512, .*found 256"),
+        ({"format_version": 2}, "format_version: Input should be 1"),
+        ({"padding": "unmasked"}, "padded_videos goes with padding 'unmasked'"),
+        ({"padded_videos": 10}, "padded_videos goes with padding 'unmasked'"),
+        ({"padding": "unmasked", "padded_videos": 4, "study_rule": "mean"}, "needs study_rule"),
+        ({"weights": {"file": "../x", "sha256": "0" * 64}}, "weights.file: String should match"),
+        ({"weights": {"file": "x", "sha256": "0"}}, "weights.sha256: String should match"),
+        ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
+    ],
+)
+def test_a_specification_that_cannot_be_says_why(changes, message):
+    with pytest.raises(ValidationError) as caught:
+        golden_spec(**changes)
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(explain(caught.value))
+
+
+def test_a_specification_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        golden_spec().__setattr__("heads", 8)
