@@ -1,0 +1,39 @@
+"""What each column of the fact tables means; exports carry these as comments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UID = "surrogate UID under 2.25 unless identifiers are kept"
+
+COMMENTS: Final[dict[str, dict[str, str]]] = {
+    "studies": {
+        "study_uid": f"StudyInstanceUID; {_UID}",
+        "patient_id": "Pseudonym of the PatientID, or the id itself if identifiers are kept",
+        "patient_known": "False if PatientID was missing or a placeholder: the study stands alone",
+        "study_date": "StudyDate; shifted by one constant per patient if the store shifts dates",
+        "patient_age_years": "Age at the study in years, from PatientAge or the birth date",
+        "patient_sex": "PatientSex: M, F or O",
+        "site": "Site name given when the study was embedded",
+        "n_videos": "Cines of the study that are embedded",
+    },
+    "videos": {
+        "sop_uid": f"SOPInstanceUID; {_UID}",
+        "study_uid": f"StudyInstanceUID; {_UID}",
+        "series_uid": f"SeriesInstanceUID; {_UID}",
+        "patient_id": "As in studies",
+        "view": "One of twelve projections, from the C-arm angles",
+        "transfer_syntax_uid": "Transfer syntax of the file",
+        "source_uri": "Where the file was when it was embedded; may name the patient",
+        "acquisition_datetime": "Acquisition (or content) date and time, local, no time zone",
+        "series_time": "SeriesTime as HHMMSS.ffffff",
+        "instance_number": "InstanceNumber",
+        "primary_angle_deg": "PositionerPrimaryAngle in degrees, positive toward LAO",
+        "secondary_angle_deg": "PositionerSecondaryAngle in degrees, positive toward cranial",
+        "n_frames": "NumberOfFrames",
+        "frame_time_ms": "Time between frames in milliseconds",
+        "rows": "Rows of a frame, in pixels",
+        "columns": "Columns of a frame, in pixels",
+    },
+}
+"""By table and column; `commit_id` and `input_hash` stay inside the store."""

@@ -1,0 +1,300 @@
+"""Compaction, retention, and the deletion of a patient.
+
+Nothing in LanceDB compacts by itself, and each append leaves one small file and one manifest that
+lists all files, so a store that is written often is to be compacted often.
+
+Rows leave a table by a rewrite: the rows to keep are streamed into a new Lance version, which a new
+store version then points to.  Older store versions go on reading the older Lance versions until
+they are retired.  Both happen under the lease, so never beside a run that embeds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from core.errors import LeaseHeldError, StoreError
+from core.schema import Level
+from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter
+from store.snapshot import Snapshot
+from store.store import Store
+from store.tables import FACT_TABLES, LOG_TABLES, Tables, key_column
+from store.tombstones import HIDDEN, PURGED, write_tombstone
+
+GRACE: Final = dt.timedelta(days=7)
+"""For how long a version stays readable although newer ones exist."""
+KEEP_VERSIONS: Final = 2
+
+RowKey = tuple[str, str]
+"""The key column's value and the commit_id of a row."""
+
+
+@dataclass(frozen=True)
+class MaintenanceReport:
+    """What a compaction or a purge did.
+
+    Parameters
+    ----------
+    version : int
+        The newest store version afterwards.
+    oldest_readable : int
+        Versions before this one can no longer be read.
+    rows_removed : dict of str to int
+        Rows that left the newest version of each table: orphans of killed runs, superseded rows,
+        rows of deleted patients.
+    bytes_before, bytes_after : int
+        Size of the folder.
+    """
+
+    version: int
+    oldest_readable: int
+    rows_removed: dict[str, int]
+    bytes_before: int
+    bytes_after: int
+
+
+def compact(
+    store: Store,
+    *,
+    keep_versions: int = KEEP_VERSIONS,
+    grace: dt.timedelta = GRACE,
+    now: dt.datetime | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> MaintenanceReport:
+    """Remove what no readable version needs and merge small files; what is visible stays the same.
+
+    Readable afterwards: the newest `keep_versions` versions, those younger than `grace`, those that
+    somebody is reading, and every version after the oldest of these.
+
+    Parameters
+    ----------
+    store : Store
+        The store.  A table that needs it is rewritten, so as much free disk space is needed.
+    keep_versions : int
+        At least 1; the version that the compaction itself makes counts.
+    grace : timedelta
+        Not negative.
+    now : datetime, optional
+        With time zone; the clock by default.
+    on_step : callable, optional
+        Called with a name after every single write.
+
+    Raises
+    ------
+    LeaseHeldError
+        When a run is writing.
+    StoreError
+        When a write fails; readers see what they saw before.
+    """
+    if keep_versions < 1 or grace < dt.timedelta(0):
+        raise StoreError("compaction keeps at least one version and no negative grace period")
+    before = folder_bytes(store)
+    cutoff = (now or dt.datetime.now(dt.UTC)) - grace
+    with store.writer(_run_id(COMPACT), on_step=on_step) as writer:
+        removed, table_versions = _rewrite_all(store, writer)
+        with store.pins.gate(exclusive=True):
+            last = writer.log[-1]
+            changed = table_versions != last.table_versions
+            newest = last.version + 1 if changed else last.version
+            if changed or _floor(store, writer, newest - keep_versions, cutoff) > (
+                last.oldest_readable
+            ):
+                floor = _floor(store, writer, last.version + 1 - keep_versions, cutoff)
+                writer.publish(COMPACT, table_versions, oldest_readable=floor)
+        _drop_retired(store, writer)
+        last = writer.log[-1]
+    return MaintenanceReport(
+        last.version, last.oldest_readable, removed, before, folder_bytes(store)
+    )
+
+
+def hide_patient(store: Store, patient_id: str) -> None:
+    """Delete a patient from every snapshot opened from now on; needs no lease.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    patient_id : str
+        The patient's id in the store (see `core.ids.Identity.resolve_patient`).
+    """
+    tombstones = store.tombstones()
+    if patient_id not in tombstones:
+        write_tombstone(store.tables, tombstones.hash(patient_id), HIDDEN)
+
+
+def purge_patient(
+    store: Store,
+    patient_id: str,
+    *,
+    on_step: Callable[[str], None] | None = None,
+) -> MaintenanceReport:
+    """Delete a patient for good: hidden at once, then the bytes removed from all versions.
+
+    The older versions hold the bytes, so all of them are dropped; only the newest stays readable.
+    Ledger rows of the patient's studies go too.  An input that never became part of a study (say,
+    undecodable) has no patient in the store; its row, path and message stay.  After a failure or a
+    kill, call it again.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    patient_id : str
+        The patient's id in the store (see `core.ids.Identity.resolve_patient`).
+    on_step : callable, optional
+        Called with a name after every single write.
+
+    Raises
+    ------
+    LeaseHeldError
+        When a run is writing.  The patient is hidden, the bytes are still there.
+    StoreError
+        When somebody is reading an older version; the message lists the versions.  The patient is
+        hidden from new snapshots, the bytes are still there.
+    """
+    before = folder_bytes(store)
+    hide_patient(store, patient_id)
+    try:
+        writer = store.writer(_run_id(PURGE), on_step=on_step)
+    except LeaseHeldError as error:
+        raise LeaseHeldError(
+            f"the patient is hidden, but the bytes stay: {error.message}",
+            "run the same command again when that run has ended",
+        ) from error
+    with writer:
+        writer.step("tombstone")
+        _refuse_pinned(store, [record.version for record in writer.log])
+        removed, table_versions = _rewrite_all(store, writer)
+        with store.pins.gate(exclusive=True):
+            # A reader may have come while the tables were rewritten.
+            _refuse_pinned(store, [record.version for record in writer.log])
+            writer.publish(PURGE, table_versions, oldest_readable=writer.log[-1].version + 1)
+        _drop_retired(store, writer)
+        tombstones = store.tombstones()
+        if not tombstones.is_purged(patient_id):
+            write_tombstone(store.tables, tombstones.hash(patient_id), PURGED)
+        writer.step("purged")
+        last = writer.log[-1]
+    return MaintenanceReport(
+        last.version, last.oldest_readable, removed, before, folder_bytes(store)
+    )
+
+
+def folder_bytes(store: Store) -> int:
+    """Return the size of all files of the store."""
+    total = 0
+    for path in store.path.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # a writer replaced it meanwhile
+            continue
+    return total
+
+
+def _run_id(kind: str) -> str:
+    return f"{kind}-{uuid.uuid4().hex[:12]}"
+
+
+def _floor(store: Store, writer: StoreWriter, droppable: int, cutoff: dt.datetime) -> int:
+    """Return the oldest version to keep readable, when those up to `droppable` may go.
+
+    The gate is held, so no pin can appear meanwhile.
+    """
+    oldest = writer.log[-1].oldest_readable
+    candidates = [r for r in writer.log if oldest <= r.version <= droppable]
+    pinned = set(store.pins.pinned(record.version for record in candidates))
+    for record in candidates:
+        # The empty version 0 was never committed, so it has no age.
+        young = record.version > 0 and record.created_at > cutoff
+        if young or record.version in pinned:
+            return record.version
+    return max(droppable + 1, oldest)
+
+
+def _refuse_pinned(store: Store, versions: list[int]) -> None:
+    pinned = store.pins.pinned(versions)
+    if pinned:
+        raise StoreError(
+            "the patient is hidden, but the bytes stay: somebody is still reading version "
+            f"{', '.join(map(str, pinned))}",
+            "close or restart those readers, then run the same command again",
+        )
+
+
+def _rewrite_all(store: Store, writer: StoreWriter) -> tuple[dict[str, int], dict[str, int]]:
+    """Bring the newest version of every table down to the visible rows, as few files."""
+    removed: dict[str, int] = {}
+    with store.snapshot() as snapshot:
+        keep = _visible_keys(snapshot)
+    for name in (*FACT_TABLES, *store.tables.space_tables()):
+        wanted = keep.get(name, set())
+        surplus = store.tables.count(name) - len(wanted)
+        if surplus or store.tables.is_fragmented(name):
+            store.tables.rewrite(name, _kept(store.tables, name, wanted))
+            writer.step(f"rewrite {name}")
+        if surplus:
+            removed[name] = surplus
+    # What is in no commit (tables of a killed run) is left out, unless rows are wanted of it.
+    named = set(writer.log[-1].table_versions) | keep.keys()
+    return removed, {
+        name: store.tables.version(name) for name in sorted(named) if store.tables.exists(name)
+    }
+
+
+def _visible_keys(snapshot: Snapshot) -> dict[str, set[RowKey]]:
+    def pairs(table: pa.Table, key: str) -> set[RowKey]:
+        columns = (table[key].to_pylist(), table["commit_id"].to_pylist())
+        return set(zip(*columns, strict=True))
+
+    keep = {
+        "inputs": pairs(snapshot.inputs(), "uri"),
+        "videos": pairs(snapshot.videos(), "sop_uid"),
+        "studies": pairs(snapshot.studies(), "study_uid"),
+    }
+    for encoder_id in snapshot.spaces():
+        for level in Level:
+            name = f"spaces/{encoder_id}/{level}_vectors"
+            keep[name] = pairs(snapshot.keys(encoder_id, level), "uid")
+    return keep
+
+
+def _kept(tables: Tables, name: str, wanted: set[RowKey]) -> Iterator[pa.RecordBatch]:
+    key = key_column(name)
+    n = 0
+    for batch in tables.scan(name):
+        rows = zip(batch[key].to_pylist(), batch["commit_id"].to_pylist(), strict=True)
+        kept = batch.filter(pa.array([row in wanted for row in rows], pa.bool_()))
+        n += kept.num_rows
+        yield kept
+    if n != len(wanted):
+        # Raising here abandons the rewrite: the table stays as it is.
+        raise StoreError(f"{name} has {n} of the {len(wanted)} visible rows; it is not rewritten")
+
+
+def _drop_retired(store: Store, writer: StoreWriter) -> None:
+    """Remove tags, pins and files of retired versions and of killed commits."""
+    last = writer.log[-1]
+    kept = [record for record in writer.log if record.version >= last.oldest_readable]
+    tags = {record.tag for record in kept}
+    for name in (*FACT_TABLES, *store.tables.space_tables()):
+        store.tables.keep_only_tags(name, tags)
+        writer.step(f"untag {name}")
+        if name not in last.table_versions:
+            store.tables.clean_all_but_latest(name)
+        else:
+            store.tables.clean_before(name, _oldest_in_use(kept, name))
+        writer.step(f"clean {name}")
+    for name in LOG_TABLES:
+        store.tables.tidy_log(name)
+        writer.step(f"tidy {name}")
+    store.pins.forget(record.version for record in writer.log if record not in kept)
+
+
+def _oldest_in_use(kept: list[CommitRecord], name: str) -> int:
+    return min(record.table_versions[name] for record in kept if name in record.table_versions)

@@ -1,0 +1,339 @@
+"""The tables: their columns, and the few things done to them (read, append, rewrite, tag, clean).
+
+This is the only module that calls LanceDB.  What it is careful about, each found by trial with
+LanceDB 0.40 and held by `tests/integration/test_store_lancedb_traps.py`:
+
+* a table name may not contain "/", so every encoder space is a database folder of its own;
+* a handle keeps showing the version it was opened at when another process writes, so no handle is
+  kept: every read names its version, and every write opens the table anew (under 1 ms);
+* a Lance version cannot be read once it is cleaned, and cleaning refuses altogether (after having
+  compacted) while any version in its range is tagged, so every version that a commit needs is
+  tagged, and tags go before their versions do;
+* `delete` writes its predicate, uids and all, into the transaction log and the manifest, and
+  `optimize` keeps the bytes of deleted rows while they are under a tenth of their file, so rows
+  leave by a rewrite of the table, never by `delete`;
+* version times are local and without time zone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from core.errors import StoreError
+from core.schema import EMBEDDING_DIM
+
+_UTC_US: Final = pa.timestamp("us", tz="UTC")
+_VECTOR: Final = pa.list_(pa.float32(), EMBEDDING_DIM)
+
+
+def _schema(required: str, **optional: pa.DataType) -> pa.Schema:
+    fields = [pa.field(name, pa.string(), nullable=False) for name in required.split()]
+    return pa.schema(fields + [pa.field(name, kind) for name, kind in optional.items()])
+
+
+SCHEMAS: Final[dict[str, pa.Schema]] = {
+    "meta": _schema(
+        "store_uuid identity_mode software_version",
+        format_version=pa.int32(),
+        key_fingerprint=pa.string(),
+        shift_dates=pa.bool_(),
+        created_at=_UTC_US,
+    ),
+    "commits": _schema(
+        "commit_id kind run_id table_versions software_version",
+        version=pa.int64(),
+        oldest_readable=pa.int64(),
+        encoder_id=pa.string(),
+        created_at=_UTC_US,
+    ),
+    "tombstones": _schema("patient_hash state", created_at=_UTC_US),
+    "inputs": _schema(
+        "uri commit_id run_id status",
+        size=pa.int64(),
+        mtime_ns=pa.int64(),
+        sop_uid=pa.string(),
+        study_uid=pa.string(),
+        sha256=pa.string(),
+        code=pa.string(),
+        message=pa.string(),
+    ),
+    "videos": _schema(
+        "sop_uid commit_id study_uid series_uid patient_id view transfer_syntax_uid source_uri",
+        acquisition_datetime=pa.timestamp("us"),
+        series_time=pa.string(),
+        instance_number=pa.int64(),
+        primary_angle_deg=pa.float64(),
+        secondary_angle_deg=pa.float64(),
+        n_frames=pa.int32(),
+        frame_time_ms=pa.float64(),
+        rows=pa.int32(),
+        columns=pa.int32(),
+    ),
+    "studies": _schema(
+        "study_uid commit_id patient_id input_hash",
+        patient_known=pa.bool_(),
+        study_date=pa.date32(),
+        patient_age_years=pa.float64(),
+        patient_sex=pa.string(),
+        site=pa.string(),
+        n_videos=pa.int32(),
+    ),
+    "video_vectors": _schema("sop_uid study_uid commit_id", pooled=_VECTOR, embedding=_VECTOR),
+    "study_vectors": _schema("study_uid commit_id input_hash", embedding=_VECTOR),
+}
+"""The columns of every table, by its last name."""
+
+FACT_TABLES: Final = ("inputs", "videos", "studies")
+LOG_TABLES: Final = ("meta", "commits", "tombstones")
+SPACE_TABLES: Final = ("video_vectors", "study_vectors")
+
+KEY_COLUMN: Final = {
+    "inputs": "uri",
+    "videos": "sop_uid",
+    "studies": "study_uid",
+    "video_vectors": "sop_uid",
+    "study_vectors": "study_uid",
+}
+"""What, together with `commit_id`, is unique in a table."""
+
+_BATCH_ROWS: Final = 2048
+"""Rows of one batch of a scan: 8 MiB of video vectors."""
+_PAGE_ROWS: Final = 16384
+"""Rows of one query: 64 MiB of video vectors."""
+_MARGINS_S: Final = (1.0, 15.0, 240.0)
+_ENCODER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def schema_of(name: str) -> pa.Schema:
+    """Return the columns of the table `name` (``"videos"``, ``"spaces/<id>/video_vectors"``)."""
+    return SCHEMAS[name.rpartition("/")[2]]
+
+
+def key_column(name: str) -> str:
+    """Return the column that is unique in `name` together with `commit_id`."""
+    return KEY_COLUMN[name.rpartition("/")[2]]
+
+
+def space_table(encoder_id: str, table: str) -> str:
+    """Return the full name of a table of an encoder space.
+
+    Raises
+    ------
+    StoreError
+        When `encoder_id` cannot be the name of a folder.
+    """
+    if not _ENCODER_ID.fullmatch(encoder_id):
+        raise StoreError(
+            f"{encoder_id[:150]!r} cannot name an encoder space: letters, digits, '.', '_' and '-' "
+            "only, at most 128, the first a letter or digit"
+        )
+    return f"spaces/{encoder_id}/{table}"
+
+
+@contextmanager
+def lance_errors(doing: str) -> Iterator[None]:
+    """Turn what LanceDB and Arrow raise into a `StoreError` that says what was being done."""
+    try:
+        yield
+    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise StoreError(f"{doing} failed: {first_line[:300]}") from error
+
+
+class Tables:
+    """The LanceDB databases of one store folder.
+
+    Parameters
+    ----------
+    root : Path
+        The store's folder: `tables/` holds the facts and logs, `spaces/<encoder_id>/` the vectors.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._databases: dict[Path, Any] = {}
+
+    def exists(self, name: str) -> bool:
+        """Whether the table `name` was ever made."""
+        folder, last = self._place(name)
+        return (folder / f"{last}.lance" / "_versions").is_dir()
+
+    def create(self, name: str) -> None:
+        """Make the table `name`, empty, unless it is there."""
+        folder, last = self._place(name)
+        if not self.exists(name):
+            with lance_errors(f"making the table {name}"):
+                self._database(folder).create_table(last, schema=schema_of(name), exist_ok=True)
+
+    def space_tables(self) -> list[str]:
+        """Return the names of all vector tables on disk, committed or not, sorted."""
+        spaces = self._root / "spaces"
+        found = spaces.glob("*/*.lance") if spaces.is_dir() else ()
+        return sorted(f"spaces/{path.parent.name}/{path.stem}" for path in found)
+
+    def append(self, name: str, rows: pa.Table) -> int:
+        """Add `rows` to the table and return its new Lance version."""
+        with lance_errors(f"appending {rows.num_rows} rows to {name}"):
+            return int(self._latest(name).add(rows).version)
+
+    def rewrite(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
+        """Replace the rows of the table by `batches`, as a new Lance version, which is returned.
+
+        Older versions keep their rows.  An exception out of `batches` leaves the table as it was.
+        """
+        reader = pa.RecordBatchReader.from_batches(schema_of(name), batches)
+        with lance_errors(f"rewriting {name}"):
+            return int(self._latest(name).add(reader, mode="overwrite").version)
+
+    def version(self, name: str) -> int:
+        """Return the newest Lance version of the table."""
+        with lance_errors(f"reading the version of {name}"):
+            return int(self._latest(name).version)
+
+    def count(self, name: str) -> int:
+        """Return the number of rows of the newest version."""
+        with lance_errors(f"counting {name}"):
+            return int(self._latest(name).count_rows())
+
+    def is_fragmented(self, name: str) -> bool:
+        """Whether many small files make up the table, so that a rewrite would help."""
+        with lance_errors(f"reading the statistics of {name}"):
+            return int(self._latest(name).stats()["fragment_stats"]["num_small_fragments"]) > 1
+
+    def scan(
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the table in batches of bounded size, in no particular order.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        version : int or None
+            Lance version; None is the newest there is now.
+        columns : sequence of str or None
+            The columns wanted; None is all.
+        where : str or None
+            SQL predicate, answered before rows are read.
+        """
+        names = list(columns or schema_of(name).names)
+        with lance_errors(f"reading {name}"):
+            table = self._latest(name)
+            if version is not None:
+                table.checkout(version)
+            # A query reads far ahead of a slow consumer (0.5 GB here); pages bound that.  With a
+            # predicate the rows are few, and an offset would count those that pass.
+            size = max(int(table.count_rows()), 1)
+            for start in range(0, size if where is None else 1, _PAGE_ROWS):
+                query = table.search().select(names)
+                if where is not None:
+                    query = query.where(where, prefilter=True)
+                elif size > _PAGE_ROWS:
+                    query = query.offset(start).limit(_PAGE_ROWS)
+                for batch in query.to_batches(batch_size=_BATCH_ROWS):
+                    # LanceDB may append columns of its own, such as _rowid.
+                    yield batch.select(names)
+
+    def read(
+        self,
+        name: str,
+        version: int | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> pa.Table:
+        """Return what `scan` yields as one table."""
+        schema = schema_of(name)
+        if columns is not None:
+            schema = pa.schema([schema.field(column) for column in columns])
+        batches = self.scan(name, version, columns=columns, where=where)
+        return pa.Table.from_batches(list(batches), schema=schema)
+
+    def tag(self, name: str, tag: str, version: int) -> None:
+        """Protect a Lance version of the table from cleaning."""
+        with lance_errors(f"tagging {name}"):
+            self._latest(name).tags.create(tag, version)
+
+    def keep_only_tags(self, name: str, tags: set[str]) -> None:
+        """Remove all tags of the table but `tags`."""
+        with lance_errors(f"reading the tags of {name}"):
+            table = self._latest(name)
+            for tag in set(table.tags.list()) - tags:
+                table.tags.delete(tag)
+
+    def clean_before(self, name: str, version: int) -> None:
+        """Remove the files that only Lance versions older than `version` need.
+
+        Cleaning is by time, so of several versions made within one second some may stay, unless
+        `version` is the newest.  No version from `version` on is removed, since those in use are
+        tagged.  The caller holds the lease: files of an append in progress would be removed too.
+        """
+        table = self._latest(name)
+        with lance_errors(f"listing the versions of {name}"):
+            times = {row["version"]: row["timestamp"] for row in table.list_versions()}
+        if version == max(times):
+            self.clean_all_but_latest(name)
+        if version not in times or version in {min(times), max(times)}:
+            return
+        # In the hour that occurs twice in autumn, astimezone takes the first: it cleans less.
+        made = times[version].astimezone(dt.UTC)
+        for margin_s in _MARGINS_S:
+            age = dt.datetime.now(dt.UTC) - made + dt.timedelta(seconds=margin_s)
+            try:
+                table.optimize(cleanup_older_than=age, delete_unverified=True)
+            except RuntimeError as error:
+                # The clock moved between `now` above and LanceDB's: ask for less.
+                if "tagged version" not in str(error):
+                    raise StoreError(f"cleaning {name} failed") from error
+            else:
+                return
+
+    def clean_all_but_latest(self, name: str) -> None:
+        """Remove every file that the newest version does not need.
+
+        No tag may be left on an older version, and nobody may be reading one.
+        """
+        # A zero age warns; a version made in this very millisecond would be kept by one of 1 ms.
+        time.sleep(0.005)
+        with lance_errors(f"cleaning {name}"):
+            self._latest(name).optimize(
+                cleanup_older_than=dt.timedelta(milliseconds=1), delete_unverified=True
+            )
+
+    def tidy_log(self, name: str) -> None:
+        """Merge the files of a log table, whose every row stays.
+
+        Readers take the newest version and read it at once, so ten minutes are ample for them.
+        """
+        with lance_errors(f"merging {name}"):
+            self._latest(name).optimize(cleanup_older_than=dt.timedelta(minutes=10))
+
+    def _place(self, name: str) -> tuple[Path, str]:
+        parent, _, last = name.rpartition("/")
+        return self._root / (parent or "tables"), last
+
+    def _database(self, folder: Path) -> Any:
+        import lancedb  # takes 1.5 s, so only who opens a store waits for it
+
+        if folder not in self._databases:
+            with lance_errors(f"opening {folder.name}"):
+                self._databases[folder] = lancedb.connect(folder)
+        return self._databases[folder]
+
+    def _latest(self, name: str) -> Any:
+        folder, last = self._place(name)
+        with lance_errors(f"opening the table {name}"):
+            return self._database(folder).open_table(last)
