@@ -1,0 +1,1 @@
+"""Exact and fresh nearest-neighbour search over arrays, by FAISS."""
