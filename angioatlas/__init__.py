@@ -1,0 +1,1 @@
+"""AngioAtlas: embedding search for coronary angiography.  Research use only."""

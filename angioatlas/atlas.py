@@ -1,0 +1,374 @@
+"""The Atlas: the object that everything goes through.  Each method is one use case.
+
+    atlas = Atlas.open("atlas")
+    atlas.studies()
+    atlas.similar(study_uid, k=5).hits
+    atlas.export("cohort.duckdb")
+
+Research use only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from angioatlas import export as export_
+from angioatlas import ingest
+from angioatlas import retrieve as retrieve_
+from angioatlas.identities import lookup_identity, open_map
+from angioatlas.indexes import IndexCache, IndexFacts
+from angioatlas.ingest import EmbedOptions, EncoderHandle
+from angioatlas.report import EmbedReport
+from angioatlas.survey import OnProgress
+from core.errors import NotFoundError, UsageError
+from core.outcomes import Code, Status
+from core.schema import Format, Level
+from core.settings import Settings, load_settings
+from embedder.encoders.registry import find_encoder, load_encoder, read_spec
+from store.maintain import compact, purge_patient
+from store.snapshot import Snapshot
+from store.store import Store
+
+
+def _no_progress(phase: str, done: int, total: int | None) -> None:
+    """Say nothing."""
+
+
+class Atlas:
+    """One store, read at one version, with the settings of this installation.
+
+    Made by `Atlas.open`.  Reads follow the latest version unless one was named.
+
+    Parameters
+    ----------
+    store : Store
+    settings : Settings
+    version : int or None
+        The store version to read; None follows the latest.
+    """
+
+    def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
+        self.store = store
+        self.settings = settings
+        self.version = version
+        self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
+
+    @classmethod
+    def open(
+        cls, store: Path | str, *, settings: Settings | None = None, version: int | None = None
+    ) -> Atlas:
+        """Open a store to read, search, export and maintain.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no store, or not this version of it.
+        """
+        opened = Store.open(store)
+        if version is not None:
+            opened.snapshot(version).close()
+        return cls(opened, settings or load_settings(), version)
+
+    @staticmethod
+    def embed_into(
+        store: Path | str,
+        paths: Sequence[Path | str],
+        *,
+        encoder: str | EncoderHandle | None = None,
+        settings: Settings | None = None,
+        options: EmbedOptions | None = None,
+        on_progress: OnProgress = _no_progress,
+    ) -> EmbedReport:
+        """Embed the cines under `paths` into a store, which is made when there is none.
+
+        Parameters
+        ----------
+        store : path
+            Folder of the store.
+        paths : sequence of path
+            Files, folders, DICOMDIRs.
+        encoder : str, EncoderHandle or None
+            A name, a folder, or the configured encoder.
+        settings : Settings, optional
+        options : EmbedOptions, optional
+        on_progress : callable, optional
+            Called with (phase, done, total or None).
+
+        Returns
+        -------
+        EmbedReport
+            Where every input ended.
+        """
+        settings = settings or load_settings()
+        if not isinstance(encoder, EncoderHandle):
+            encoder = encoder_handle(encoder or settings.encoder, settings)
+        return ingest.embed(
+            store,
+            [Path(path) for path in paths],
+            encoder=encoder,
+            settings=settings,
+            options=options or EmbedOptions(),
+            on_progress=on_progress,
+        )
+
+    def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
+        """Embed more cines into this store; see `embed_into`."""
+        return self.embed_into(self.store.path, paths, settings=self.settings, **how)
+
+    def snapshot(self) -> Snapshot:
+        """Open the version that this Atlas reads, pinned until it is closed."""
+        return self.store.snapshot(self.version)
+
+    def studies(self) -> pd.DataFrame:
+        """Return the visible studies, one a row, by study_uid."""
+        with self.snapshot() as snapshot:
+            return _frame(snapshot.studies())
+
+    def videos(self, study_uid: str | None = None) -> pd.DataFrame:
+        """Return the visible videos, one a row, by sop_uid; of one study if one is named."""
+        with self.snapshot() as snapshot:
+            videos = snapshot.videos()
+            if study_uid is not None:
+                uids = self._may_be(study_uid)
+                videos = videos.filter(
+                    pc.is_in(videos["study_uid"], value_set=pa.array(uids, pa.string()))
+                )
+            return _frame(videos)
+
+    def inputs(
+        self, *, status: Status | None = None, code: Code | None = None, limit: int | None = None
+    ) -> pd.DataFrame:
+        """Return the ledger: where every input ever offered ended, by uri."""
+        with self.snapshot() as snapshot:
+            rows = snapshot.inputs()
+        for column, wanted in (("status", status), ("code", code)):
+            if wanted is not None:
+                rows = rows.filter(pc.equal(rows[column], wanted.value))
+        return _frame(rows if limit is None else rows.slice(0, limit))
+
+    def similar(
+        self,
+        uid: str,
+        *,
+        level: Level | str = Level.STUDY,
+        k: int = 10,
+        exclude_same_patient: bool = True,
+        encoder: str | None = None,
+    ) -> retrieve_.Similar:
+        """Rank the studies (or videos) most similar to one in the store, exactly.
+
+        Parameters
+        ----------
+        uid : str
+            StudyInstanceUID (SOPInstanceUID for videos), the original or the store's surrogate.
+        level : Level
+        k : int
+            Hits wanted, 1 or more.
+        exclude_same_patient : bool
+            Leave out the query's own patient.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        """
+        with self.snapshot() as snapshot:
+            return retrieve_.similar(
+                snapshot,
+                self._indexes,
+                self._may_be(uid),
+                encoder_id=choose_space(snapshot, encoder, self.settings),
+                level=Level(level),
+                k=k,
+                exclude_same_patient=exclude_same_patient,
+            )
+
+    def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
+        """Build and save the exact index of the version that this Atlas reads."""
+        with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
+            return IndexFacts.of(self._indexes.build(snapshot, space, level))
+
+    def indexes(self) -> list[IndexFacts]:
+        """Describe the saved indexes of this store."""
+        return self._indexes.saved()
+
+    def export(
+        self,
+        out: Path | str,
+        *,
+        format: Format | None = None,
+        encoder: str | None = None,
+        source_paths: bool = False,
+        overwrite: bool = False,
+    ) -> export_.ExportReport:
+        """Write the visible studies and videos as DuckDB, Parquet or CSV; see `export.export`."""
+        out = Path(out)
+        with self.snapshot() as snapshot:
+            return export_.export(
+                snapshot,
+                out,
+                store=self.store,
+                encoder_id=choose_space(snapshot, encoder, self.settings),
+                format=export_.choose_format(out, format),
+                source_paths=source_paths,
+                overwrite=overwrite,
+            )
+
+    def info(self) -> dict[str, Any]:
+        """Return what the store holds and how it keeps identities."""
+        with self.snapshot() as snapshot:
+            counts = snapshot.ledger().counts()
+            statuses = {
+                status.value: sum(n for (s, _), n in counts.items() if s is status)
+                for status in Status
+            }
+            return {
+                "version": snapshot.version,
+                "studies": snapshot.studies().num_rows,
+                "videos": snapshot.videos().num_rows,
+                "inputs": sum(counts.values()),
+                **{f"inputs {status}": count for status, count in statuses.items()},
+                "encoders": snapshot.spaces(),
+                "identifiers": self.store.identity.mode.value,
+                "key fingerprint": self.store.identity.key_fingerprint,
+                "dates shifted": self.store.identity.shift_dates,
+            }
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Return the store versions that can be read, newest first."""
+        return [
+            {
+                "version": record.version,
+                "kind": record.kind,
+                "created_at": record.created_at,
+                "run_id": record.run_id,
+                "encoder_id": record.encoder_id,
+            }
+            for record in reversed(self.store.versions())
+            if record.version
+        ]
+
+    def compact(self) -> dict[str, Any]:
+        """Merge small files and drop old versions; what is visible stays the same."""
+        retention = self.settings.retention
+        report = compact(
+            self.store,
+            keep_versions=retention.keep_versions,
+            grace=dt.timedelta(days=retention.grace_days),
+        )
+        return asdict(report)
+
+    def purge_patient(self, patient: str) -> dict[str, Any]:
+        """Delete a patient: hidden at once, then from all versions, indexes and the private map.
+
+        Parameters
+        ----------
+        patient : str
+            The original patient id, or the store's pseudonym.
+
+        Raises
+        ------
+        NotFoundError
+            When the store has no such patient.
+        StoreError
+            When a reader holds an older version, which holds the bytes.
+        """
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        may_be = identity.resolve_patient(patient) if identity else (patient,)
+        with self.store.snapshot() as snapshot:
+            patient_id, surrogates = _patient_rows(snapshot, may_be)
+        if patient_id is None:
+            patient_id = next((each for each in may_be if self.store.is_deleted(each)), None)
+        if patient_id is None:
+            raise NotFoundError(
+                "the store has no such patient",
+                "angioatlas export lists the patient ids of the store in `studies`",
+            )
+        # The private map is cleared while the store still knows what to look for in it.
+        private_map = open_map(identity, self.settings.identity_key) if identity else None
+        if private_map is not None:
+            with private_map:
+                private_map.forget(surrogates)
+        self._indexes.clear()
+        return asdict(purge_patient(self.store, patient_id))
+
+    def _may_be(self, uid: str) -> tuple[str, ...]:
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        return identity.resolve_uid(uid) if identity else (uid,)
+
+
+def encoder_handle(name: str | None, settings: Settings) -> EncoderHandle:
+    """Find an encoder by name or folder; its weights are loaded when they are needed.
+
+    Raises
+    ------
+    UsageError
+        When no encoder is named.
+    NotFoundError
+        When there is none of this name.
+    """
+    if name is None:
+        raise UsageError(
+            "no encoder is named",
+            "give --encoder NAME (angioatlas encoders list), or set it in angioatlas.toml",
+        )
+    folder = find_encoder(name, settings.encoders_dir)
+    spec = read_spec(folder)
+    return EncoderHandle(
+        spec.encoder_id, spec.profile, partial(load_encoder, folder, device=settings.embed.device)
+    )
+
+
+def choose_space(snapshot: Snapshot, encoder: str | None, settings: Settings) -> str:
+    """Return the encoder id to read: the one named, else the only one, else the configured one.
+
+    Raises
+    ------
+    NotFoundError
+        When the store holds no vectors, or none of this encoder.
+    UsageError
+        When the store holds several and none is named.
+    """
+    spaces = snapshot.spaces()
+    if not spaces:
+        raise NotFoundError(
+            "the store holds no vectors yet", "angioatlas embed PATH --store FOLDER"
+        )
+    named = encoder or (settings.encoder if len(spaces) > 1 else None)
+    if named is None:
+        if len(spaces) > 1:
+            raise UsageError(
+                f"the store holds vectors of several encoders: {', '.join(spaces)}",
+                "name one with --encoder",
+            )
+        return spaces[0]
+    if named in spaces:
+        return named
+    # A name or folder stands for the encoder's present id, which need not be in this store.
+    return encoder_handle(named, settings).encoder_id
+
+
+def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """Return the patient's id in the store, and every surrogate that stands for one of its rows."""
+    studies, videos = snapshot.studies(), snapshot.videos()
+    for patient_id in may_be:
+        of_patient = pc.equal(videos["patient_id"], patient_id)
+        if pc.equal(studies["patient_id"], patient_id).to_pylist().count(True):
+            rows = videos.filter(of_patient)
+            columns = ("sop_uid", "series_uid", "study_uid", "patient_id")
+            return patient_id, sorted({uid for name in columns for uid in rows[name].to_pylist()})
+    return None, []
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # Which commit wrote a row is the store's business.
+    hidden = [name for name in table.column_names if name in {"commit_id", "input_hash"}]
+    frame: pd.DataFrame = table.drop_columns(hidden).to_pandas()
+    return frame

@@ -1,0 +1,132 @@
+"""`angioatlas embed`: cines in, vectors in the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, named_store
+from angioatlas.cli.output import (
+    print_facts,
+    print_json,
+    print_notice,
+    print_table,
+    progress,
+    say,
+)
+from core.settings import load_settings
+
+if TYPE_CHECKING:
+    from angioatlas.report import EmbedReport
+
+QUARANTINED_EXIT = 3
+_SHOWN = 10
+
+
+def embed(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Files, folders or DICOMDIRs.", show_default=False),
+    ],
+    store: StoreOption = None,
+    encoder: EncoderOption = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Read headers and say what would be done; write nothing."),
+    ] = False,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(help="Modality whose multi-frame images are cines; repeat for several."),
+    ] = None,
+    site: Annotated[str | None, typer.Option(help="Site name to record.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Clips per encoder call.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Decode processes.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try quarantined inputs again.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Hash known files again instead of trusting size and time."),
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop videos whose file is no longer under PATH.")
+    ] = False,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers", help="New store: keep patient ids and UIDs as they are."
+        ),
+    ] = False,
+    shift_dates: Annotated[
+        bool,
+        typer.Option("--shift-dates", help="New store: shift dates, one constant per patient."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Embed the cines under PATH into the store; the same command resumes.
+
+    Every input ends embedded, skipped, quarantined or duplicate, with a reason.
+
+    Example: angioatlas embed /archive/2026 --store atlas --encoder deepcoro
+    """
+    from angioatlas.atlas import Atlas  # brings LanceDB and pandas: not for --help
+    from angioatlas.ingest import EmbedOptions
+
+    given = {
+        "modalities": tuple(modality) if modality else None,
+        "site": site,
+        "device": device,
+        "batch_size": batch_size,
+        "workers": workers,
+    }
+    settings = load_settings(store=store, encoder=encoder)
+    settings = settings.with_embed(**given)
+    options = EmbedOptions(
+        dry_run=dry_run,
+        retry=retry,
+        verify=verify,
+        prune=prune,
+        keep_identifiers=keep_identifiers,
+        shift_dates=shift_dates,
+    )
+    with progress(quiet=json) as on_progress:
+        report = Atlas.embed_into(
+            named_store(settings),
+            paths,
+            settings=settings,
+            options=options,
+            on_progress=on_progress,
+        )
+    if json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    if report.by_status.get("quarantined"):
+        raise typer.Exit(QUARANTINED_EXIT)
+
+
+def _print(report: EmbedReport) -> None:
+    for note in report.notes:
+        say(note)
+    verb = "would be embedded" if report.dry_run else "embedded in this run"
+    print_facts(
+        {
+            "inputs": report.inputs,
+            **{f"  {status}": count for status, count in report.by_status.items()},
+            "  known from before": report.unchanged,
+            f"studies {verb}": report.studies_embedded,
+            f"videos {verb}": report.videos_embedded,
+            "seconds": f"{report.seconds:.1f}",
+        },
+        title="dry run: nothing was written" if report.dry_run else f"run {report.run_id}",
+    )
+    print_table(
+        [{"why not embedded": code, "inputs": count} for code, count in report.by_code.items()],
+        empty="every input is embedded",
+    )
+    for problem in report.problems[:_SHOWN]:
+        say(f"{problem.code}: {problem.uri}\n  {problem.message}")
+    if report.by_status.get("quarantined", 0) > _SHOWN:
+        say("all of them: angioatlas store inputs --status quarantined")
+    print_notice(report.encoder_id)

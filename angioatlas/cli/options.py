@@ -1,0 +1,56 @@
+"""Options that several commands share, and the Atlas they lead to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import UsageError
+from core.schema import Level
+from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from angioatlas.atlas import Atlas
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store", "-s", metavar="FOLDER", help="Folder of the store.", show_default=False
+    ),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        "-e",
+        metavar="NAME|FOLDER",
+        help="Encoder; may be left out when the store holds one encoder's vectors.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+VersionOption = Annotated[
+    int | None,
+    typer.Option("--version", min=1, help="Store version to read; the latest when absent."),
+]
+LevelOption = Annotated[Level, typer.Option("--level", help="What is ranked.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def open_atlas(store: str | None, *, version: int | None = None) -> Atlas:
+    """Open the Atlas of `--store`, or of the configured store."""
+    from angioatlas.atlas import Atlas  # brings LanceDB and pandas: not for --help
+
+    settings = load_settings(store=store)
+    return Atlas.open(named_store(settings), settings=settings, version=version)
+
+
+def named_store(settings: Settings) -> str:
+    """Return the store's folder, or say how to name one."""
+    if settings.store is None:
+        raise UsageError(
+            "no store is named",
+            "give --store FOLDER, set ANGIOATLAS_STORE, or put `store = ...` into angioatlas.toml",
+        )
+    return settings.store

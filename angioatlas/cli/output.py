@@ -1,0 +1,161 @@
+"""What commands print: tables for people, JSON for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from core.provenance import RESEARCH_USE
+
+Row = Mapping[str, Any]
+
+
+_WIDE = 250
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make a console on the present standard output or error."""
+    made = Console(stderr=stderr, highlight=False)
+    # Into a pipe or a file a table keeps its lines whole: a UID cut in two is of no use.
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=_WIDE)
+
+
+def say(text: str, *, stderr: bool = False, style: str = "") -> None:
+    """Print a line as it is: no markup, and no line break that the text does not have."""
+    console(stderr=stderr).print(text, markup=False, soft_wrap=True, style=style)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    console().file.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_table(rows: Sequence[Row], *, title: str = "", empty: str = "nothing found") -> None:
+    """Print rows as a table; the columns are the keys of the first row."""
+    out = console()
+    if not rows:
+        out.print(empty)
+        return
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    for column in rows[0]:
+        numeric = all(isinstance(row[column], int | float | None) for row in rows)
+        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    out.print(table)
+
+
+def print_facts(facts: Row, *, title: str = "") -> None:
+    """Print name and value pairs, one a line."""
+    if title:
+        say(title, style="bold")
+    width = max((len(name) for name in facts), default=0)
+    for name, value in facts.items():
+        say(f"{name:<{width}}  {_cell(value)}")
+
+
+def print_notice(encoder_id: str | None = None) -> None:
+    """Print the research-use notice, with the encoder the results come from."""
+    source = f"Encoder {encoder_id}. " if encoder_id else ""
+    say(f"{source}{RESEARCH_USE}", style="dim")
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show the progress of a long task on standard error.
+
+    Yields
+    ------
+    callable (phase, done, total or None)
+        To be called with the number of items done so far.
+    """
+    if quiet:
+        yield lambda phase, done, total: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True)) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(phase: str, done: int, total: int | None) -> None:
+            if phase not in tasks:
+                tasks[phase] = bar.add_task(phase, total=total, rate="")
+            speed = bar.tasks[tasks[phase]].speed
+            bar.update(
+                tasks[phase],
+                completed=done,
+                total=total,
+                rate=f"{speed:.1f}/s" if speed else "",
+            )
+
+        yield on_progress
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(_plain(each)) for each in value) or "-"
+    return str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """Turn what JSON does not know into what it knows."""
+    match value:
+        case np.generic():
+            return value.item()
+        case np.ndarray():
+            return value.tolist()
+        case dt.datetime():
+            return value.isoformat(sep=" ", timespec="seconds")
+        case dt.date():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case Path():
+            return str(value)
+        case _:
+            return value if isinstance(value, str | int | float | list | dict) else str(value)
+
+
+def records(frame: Any) -> list[dict[str, Any]]:
+    """Turn a DataFrame into plain rows, with None for what is missing."""
+    return [
+        {name: None if _missing(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def _missing(value: Any) -> bool:
+    # NaN and NaT are the values that differ from themselves.
+    return value is None or (not isinstance(value, list | np.ndarray) and value != value)

@@ -1,0 +1,247 @@
+"""The second half of an embedding run: decode, encode, commit."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from angioatlas.known import Known
+from angioatlas.plan import Plan, StudyWork
+from angioatlas.report import EmbedReport
+from core.outcomes import Code, InputRefused, Status
+from core.schema import Cine
+from core.settings import Settings
+from embedder.discover import path_of
+from embedder.encoders.spec import Encoder
+from embedder.frames import Clip, read_clip
+from embedder.guard import GuardedPool
+from embedder.pipeline import EmbeddedStudy, embed_studies
+from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
+from store.commits import StoreWriter
+from store.inputs import InputRow, input_hash
+
+_LEDGER_ROWS_PER_COMMIT = 20_000
+_CLIPS_AHEAD_PER_WORKER = 4
+
+
+@dataclass
+class _Pending:
+    """What the next commit will bring."""
+
+    inputs: dict[str, InputRow] = field(default_factory=dict)
+    done: list[tuple[StudyWork, EmbeddedStudy | None]] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+
+class Execution:
+    """Carries out a plan, commit by commit.
+
+    Parameters
+    ----------
+    writer : StoreWriter
+    plan : Plan
+    known : Known
+        What the plan was made from.
+    encoder_id : str
+    settings : Settings
+    report : EmbedReport
+        Is told what was embedded.
+    """
+
+    def __init__(
+        self,
+        writer: StoreWriter,
+        plan: Plan,
+        *,
+        known: Known,
+        encoder_id: str,
+        settings: Settings,
+        report: EmbedReport,
+    ) -> None:
+        self.writer = writer
+        self.plan = plan
+        self.known = known
+        self.encoder_id = encoder_id
+        self.settings = settings
+        self.report = report
+        self.settled: dict[str, InputRow] = {}
+        """Where each input of the run stands, by uri."""
+        self._pending = _Pending()
+
+    def settle(self, rows: Iterable[InputRow]) -> None:
+        """Note where inputs stand; written with the next commit."""
+        for row in rows:
+            self.settled[row.uri] = row
+            self._pending.inputs[row.uri] = row
+            if len(self._pending.inputs) >= _LEDGER_ROWS_PER_COMMIT:
+                self.commit()
+
+    def remove_lost_studies(self) -> None:
+        """Take out the studies that lost all their cines."""
+        for work in self.plan.work:
+            if not work.cines:
+                self.settle(work.dropped)
+                self._pending.done.append((work, None))
+                self.report.studies_removed += 1
+
+    def embed(self, encoder: Encoder, pool: GuardedPool, *, profile: str) -> Iterator[int]:
+        """Embed the plan's studies; yields the number of studies done so far.
+
+        When the caller stops early, what is complete is committed.
+        """
+        todo = {work.study_uid: work for work in self.plan.work if work.cines}
+        flow = embed_studies(
+            ((work.study_uid, work.cines) for work in todo.values()),
+            encoder=encoder,
+            read=partial(read_cines, pool=pool, profile=profile, signs=self._signs),
+            batch_size=self.settings.embed.batch_size or encoder.batch_size,
+        )
+        try:
+            for done, study in enumerate(flow, start=1):
+                self._take(todo[study.study_uid], study)
+                yield done
+        finally:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what is pending, if anything, as one store version."""
+        pending, self._pending = self._pending, _Pending()
+        if not (pending.inputs or pending.done):
+            return
+        embedded = [study for _, study in pending.done if study is not None and study.cines]
+        changed = [
+            (work, study) for work, study in pending.done if not self._is_vectors_only(work, study)
+        ]
+        self.writer.commit(
+            CommitBatch(
+                inputs=list(pending.inputs.values()),
+                cines=[cine for _, study in changed if study for cine in study.cines],
+                studies=[self._facts(work, study) for work, study in changed],
+                encoder_id=self.encoder_id if embedded else None,
+                video_vectors=_video_vectors(embedded) if embedded else None,
+                study_vectors=_study_vectors(embedded) if embedded else None,
+            )
+        )
+
+    def _take(self, work: StudyWork, study: EmbeddedStudy) -> None:
+        self.settle(work.dropped)
+        self.settle(
+            self._row(cine, Status.EMBEDDED, sha256=sha256)
+            for cine, sha256 in zip(study.cines, study.sha256, strict=True)
+        )
+        self.settle(
+            self._row(cine, refusal.status, refusal=refusal) for cine, refusal in study.refused
+        )
+        if study.cines or work.before:
+            self._pending.done.append((work, study))
+        self.report.studies_embedded += bool(study.cines)
+        self.report.videos_embedded += len(study.cines)
+        self.report.studies_removed += bool(work.before and not study.cines)
+        limits = self.settings.embed
+        waited = time.monotonic() - self._pending.since
+        if len(self._pending.done) >= limits.commit_studies or waited >= limits.commit_seconds:
+            self.commit()
+
+    def _row(
+        self,
+        cine: Cine,
+        status: Status,
+        *,
+        sha256: str | None = None,
+        refusal: InputRefused | None = None,
+    ) -> InputRow:
+        size, mtime_ns = self._signs(cine)
+        return InputRow(
+            uri=cine.source_uri,
+            size=size,
+            mtime_ns=mtime_ns,
+            status=status,
+            code=refusal.reason if refusal else None,
+            message=refusal.message if refusal else "",
+            sop_uid=cine.sop_uid,
+            study_uid=cine.study_uid,
+            sha256=sha256,
+        )
+
+    def _signs(self, cine: Cine) -> tuple[int, int]:
+        """Return size and modification time of the file that the cine's header was read from."""
+        uri = cine.source_uri
+        row = self.plan.offered.get(uri) or self.settled.get(uri) or self.known.ledger.get(uri)
+        assert row is not None, "every cine of a plan was offered or is in the ledger"
+        return row.size, row.mtime_ns
+
+    def _is_vectors_only(self, work: StudyWork, study: EmbeddedStudy | None) -> bool:
+        """Whether the facts in the store already are those of the study (another encoder's run)."""
+        current = self.known.studies.get(work.study_uid)
+        return (
+            study is not None
+            and current is not None
+            and study.cines == work.before
+            and current.input_hash == _hash(study)
+        )
+
+    def _facts(self, work: StudyWork, study: EmbeddedStudy | None) -> StudyFacts:
+        current = self.known.studies.get(work.study_uid)
+        site = self.settings.embed.site or (current.site if current else None)
+        if study is not None and study.cines:
+            return StudyFacts.of(study.cines, input_hash=_hash(study), site=site)
+        gone = StudyFacts.of(work.before, input_hash=input_hash([]), site=site)
+        return replace(gone, n_videos=0)
+
+
+def read_cines(
+    cines: Iterable[Cine],
+    *,
+    pool: GuardedPool,
+    profile: str,
+    signs: Callable[[Cine], tuple[int, int]],
+) -> Iterator[tuple[Cine, Clip | InputRefused]]:
+    """Read the clip of each cine in the guarded workers, in order.
+
+    A file whose size or time is no longer that of its header is refused: it may hold another
+    instance by now.
+    """
+    waiting: deque[Cine] = deque()
+
+    def paths() -> Iterator[Path]:
+        for cine in cines:
+            waiting.append(cine)
+            yield path_of(cine.source_uri)
+
+    read = partial(read_clip, profile=profile)
+    ahead = pool.workers * _CLIPS_AHEAD_PER_WORKER
+    for _, clip in pool.map(read, paths(), ahead=ahead, fallback=Code.DECODE_FAILED):
+        cine = waiting.popleft()
+        if isinstance(clip, Clip) and (clip.size, clip.mtime_ns) != signs(cine):
+            clip = InputRefused(Code.CHANGED_WHILE_READ, "it changed after its header was read")
+        yield cine, clip
+
+
+def _hash(study: EmbeddedStudy) -> str:
+    return input_hash(
+        (cine.sop_uid, sha256) for cine, sha256 in zip(study.cines, study.sha256, strict=True)
+    )
+
+
+def _video_vectors(studies: Sequence[EmbeddedStudy]) -> VideoVectors:
+    cines = [cine for study in studies for cine in study.cines]
+    return VideoVectors(
+        sop_uids=[cine.sop_uid for cine in cines],
+        study_uids=[cine.study_uid for cine in cines],
+        pooled=np.concatenate([study.videos.pooled for study in studies]),
+        embedding=np.concatenate([study.videos.embedding for study in studies]),
+    )
+
+
+def _study_vectors(studies: Sequence[EmbeddedStudy]) -> StudyVectors:
+    return StudyVectors(
+        study_uids=[study.study_uid for study in studies],
+        input_hashes=[_hash(study) for study in studies],
+        embedding=np.stack([s.embedding for s in studies if s.embedding is not None]),
+    )

@@ -1,0 +1,224 @@
+"""Embed: from paths to committed rows.  The one use case that writes vectors.
+
+discover → trust the ledger or read the header → plan per study → decode, encode → commit.
+Killing it at any moment loses at most the studies since the last commit; the same call resumes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from angioatlas.execute import Execution
+from angioatlas.identities import new_identity, open_map, store_identity
+from angioatlas.known import Known
+from angioatlas.plan import Plan, settle
+from angioatlas.report import EmbedReport
+from angioatlas.survey import OnProgress, Survey, SurveyOptions
+from core.errors import NotFoundError, UsageError
+from core.ids import Identity, IdentityMode, KeptIdentity
+from core.outcomes import Status
+from core.provenance import Run
+from core.settings import Settings
+from embedder.encoders.spec import Encoder
+from embedder.guard import GuardedPool
+from store.inputs import InputRow
+from store.store import Store, local_path
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class EmbedOptions:
+    """What a run does beyond embedding what is new."""
+
+    dry_run: bool = False
+    """Read headers and say what would be done; write nothing."""
+    retry: bool = False
+    """Try quarantined inputs again."""
+    verify: bool = False
+    """Hash known files again instead of trusting size and modification time."""
+    prune: bool = False
+    """Drop videos whose file is no longer under the folders given."""
+    keep_identifiers: bool = False
+    """For a new store: keep patient ids and UIDs as they are."""
+    shift_dates: bool = False
+    """For a new store: shift dates by one constant per patient."""
+
+
+@dataclass(frozen=True)
+class EncoderHandle:
+    """An encoder by name; its weights are loaded only when there is something to embed."""
+
+    encoder_id: str
+    profile: Literal["display", "original"]
+    load: Callable[[], Encoder]
+
+
+def embed(
+    store_path: Path | str,
+    paths: Sequence[Path],
+    *,
+    encoder: EncoderHandle,
+    settings: Settings,
+    options: EmbedOptions,
+    on_progress: OnProgress,
+    on_step: Callable[[str], None] | None = None,
+) -> EmbedReport:
+    """Embed what is new under `paths` into the store, which is made when there is none.
+
+    Parameters
+    ----------
+    store_path : Path or str
+        Folder of the store.
+    paths : sequence of Path
+        Files, folders, DICOMDIRs.
+    encoder : EncoderHandle
+    settings : Settings
+        Workers, limits, modalities, commit cadence.
+    options : EmbedOptions
+    on_progress : callable
+    on_step : callable, optional
+        Called after every single write to the store.
+
+    Raises
+    ------
+    AtlasError
+        When the run itself cannot go on; a bad input never ends it.
+    """
+    began = time.monotonic()
+    run = Run.begin()
+    report = EmbedReport(run.run_id, encoder.encoder_id, options.dry_run)
+    store, identity = _open(store_path, settings, options)
+    with ExitStack() as stack:
+        writer = None
+        if store is not None and not options.dry_run:
+            writer = stack.enter_context(store.writer(run.run_id, on_step=on_step))
+            if writer.took_over is not None:
+                report.notes.append(
+                    f"the last run ({writer.took_over.run_id}) did not end by itself; "
+                    "going on from its last commit"
+                )
+        known = _known(store, encoder.encoder_id)
+        survey = Survey(
+            known,
+            identity,
+            _survey_options(store_path, settings, options),
+            on_progress=on_progress,
+        )
+        pool = stack.enter_context(_pool(settings))
+        plan = survey.plan(paths, pool)
+        standing = dict(survey.findings.trusted)
+        if writer is None:
+            standing |= _would_stand(plan)
+            report.studies_embedded = sum(bool(work.cines) for work in plan.work)
+            report.videos_embedded = sum(len(work.cines) for work in plan.work)
+        else:
+            _record_surrogates(identity, settings, survey)
+            execution = Execution(
+                writer,
+                plan,
+                known=known,
+                encoder_id=encoder.encoder_id,
+                settings=settings,
+                report=report,
+            )
+            _carry_out(execution, encoder, pool, on_progress)
+            standing |= execution.settled
+    report.unchanged = len(survey.findings.trusted)
+    report.no_longer_there = len(survey.findings.dropped)
+    report.count(standing[uri] for uri in sorted(survey.findings.seen))
+    report.store_version = store.latest_version if store is not None else None
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _open(
+    store_path: Path | str, settings: Settings, options: EmbedOptions
+) -> tuple[Store | None, Identity]:
+    """Open the store, or make it; a dry run makes none."""
+    try:
+        store = Store.open(store_path)
+    except NotFoundError:
+        if options.dry_run:
+            return None, KeptIdentity()
+        identity = new_identity(
+            settings.identity_key,
+            keep_identifiers=options.keep_identifiers,
+            shift_dates=options.shift_dates,
+        )
+        return Store.create(store_path, identity=identity.record), identity
+    kept = store.identity.mode is IdentityMode.KEPT
+    if (options.keep_identifiers and not kept) or (
+        options.shift_dates and not store.identity.shift_dates
+    ):
+        raise UsageError(
+            f"the store {store_path} was made otherwise: identifiers {store.identity.mode}, "
+            f"dates {'shifted' if store.identity.shift_dates else 'as recorded'}",
+            "leave the option out, or make another store",
+        )
+    return store, store_identity(store.identity, settings.identity_key)
+
+
+def _known(store: Store | None, encoder_id: str) -> Known:
+    if store is None:
+        return Known.nothing()
+    with store.snapshot() as snapshot:
+        return Known.of(snapshot, encoder_id, is_deleted=store.tombstones().__contains__)
+
+
+def _survey_options(
+    store_path: Path | str, settings: Settings, options: EmbedOptions
+) -> SurveyOptions:
+    return SurveyOptions(
+        modalities=frozenset(settings.embed.modalities),
+        retry=options.retry,
+        verify=options.verify,
+        prune=options.prune,
+        exclude=local_path(store_path),
+        header_seconds=settings.limits.header_seconds,
+    )
+
+
+def _pool(settings: Settings) -> GuardedPool:
+    return GuardedPool(
+        settings.embed.workers or os.cpu_count() or 1,
+        seconds=settings.limits.decode_seconds,
+        memory_bytes=int(settings.limits.worker_memory_gib * _GIB),
+    )
+
+
+def _carry_out(
+    execution: Execution, encoder: EncoderHandle, pool: GuardedPool, on_progress: OnProgress
+) -> None:
+    execution.settle(execution.plan.settled)
+    execution.remove_lost_studies()
+    total = sum(bool(work.cines) for work in execution.plan.work)
+    if total:
+        on_progress("studies", 0, total)
+        loaded = encoder.load()
+        for done in execution.embed(loaded, pool, profile=encoder.profile):
+            on_progress("studies", done, total)
+    execution.commit()
+
+
+def _would_stand(plan: Plan) -> dict[str, InputRow]:
+    rows = {row.uri: row for row in plan.settled}
+    return rows | {
+        uri: settle(offered, Status.EMBEDDED)
+        for uri, offered in plan.offered.items()
+        if uri not in rows
+    }
+
+
+def _record_surrogates(identity: Identity, settings: Settings, survey: Survey) -> None:
+    """Keep the private way back, before anything that needs it is committed."""
+    private_map = open_map(identity, settings.identity_key)
+    if private_map is not None:
+        with private_map:
+            private_map.record(survey.findings.surrogates)

@@ -1,0 +1,64 @@
+"""What an embedding run says of itself when it is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.outcomes import Status
+from store.inputs import InputRow
+
+_PROBLEMS_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One quarantined input."""
+
+    uri: str
+    code: str
+    message: str
+
+
+@dataclass
+class EmbedReport:
+    """What a run did.  The counts of `by_status` sum to `inputs`."""
+
+    run_id: str
+    encoder_id: str
+    dry_run: bool
+    store_version: int | None = None
+    inputs: int = 0
+    by_status: dict[str, int] = field(default_factory=dict)
+    """Inputs offered in this run, by where they now stand (after a dry run: would stand)."""
+    by_code: dict[str, int] = field(default_factory=dict)
+    unchanged: int = 0
+    """Inputs whose standing was known from before and trusted."""
+    studies_embedded: int = 0
+    videos_embedded: int = 0
+    studies_removed: int = 0
+    no_longer_there: int = 0
+    seconds: float = 0.0
+    problems: list[Problem] = field(default_factory=list)
+    """Quarantined inputs, the first thousand."""
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, standing: Iterable[InputRow]) -> None:
+        """Count where each offered input stands; one row an input."""
+        rows = list(standing)
+        statuses = Counter(row.status for row in rows)
+        self.inputs = len(rows)
+        self.by_status = {status.value: statuses.get(status, 0) for status in Status}
+        codes = Counter(row.code for row in rows if row.code is not None)
+        self.by_code = {code.value: count for code, count in codes.most_common()}
+        self.problems = [
+            Problem(row.uri, row.code.value, row.message)
+            for row in rows
+            if row.status is Status.QUARANTINED and row.code is not None
+        ][:_PROBLEMS_KEPT]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON."""
+        return asdict(self)

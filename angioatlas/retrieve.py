@@ -1,0 +1,114 @@
+"""Retrieve: the nearest studies or videos of one that is in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from angioatlas.indexes import IndexCache
+from core.errors import NotFoundError
+from core.schema import Level
+from store.snapshot import Snapshot
+
+_UID_COLUMN = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
+_SHOWN = {
+    Level.STUDY: ["study_uid", "patient_id", "study_date", "n_videos"],
+    Level.VIDEO: ["sop_uid", "study_uid", "patient_id", "view", "n_frames"],
+}
+
+
+@dataclass(frozen=True)
+class Similar:
+    """The answer to "what is most similar to this?".
+
+    Attributes
+    ----------
+    query_uid : str
+        The store's UID of the study or video that was asked about.
+    hits : DataFrame
+        Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
+    """
+
+    query_uid: str
+    level: Level
+    encoder_id: str
+    store_version: int
+    hits: pd.DataFrame
+
+
+def similar(
+    snapshot: Snapshot,
+    indexes: IndexCache,
+    uids: Sequence[str],
+    *,
+    encoder_id: str,
+    level: Level,
+    k: int,
+    exclude_same_patient: bool,
+) -> Similar:
+    """Rank what is visible in a snapshot by its similarity to one study or video.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    indexes : IndexCache
+    uids : sequence of str
+        What the caller's UID may be in the store; the first that is there counts.
+    encoder_id : str
+    level : Level
+        Study to study, or video to video.
+    k : int
+        Hits wanted; fewer come back only when fewer rows remain.
+    exclude_same_patient : bool
+        Leave out everything of the query's own patient; otherwise only the query itself.
+
+    Raises
+    ------
+    NotFoundError
+        When none of `uids` is visible with vectors of this encoder.
+    """
+    keys = snapshot.keys(encoder_id, level)
+    row = _find(keys, uids, level, snapshot, encoder_id)
+    query_uid = keys["uid"][row].as_py()
+    _, query = snapshot.vectors(encoder_id, level, keys=keys.slice(row, 1))
+    wanted = np.ones(keys.num_rows, bool)
+    wanted[row] = False
+    if exclude_same_patient:
+        same = pc.equal(keys["patient_id"], keys["patient_id"][row])
+        wanted &= ~same.to_numpy(zero_copy_only=False)
+    found = indexes.searchable(snapshot, encoder_id, level).search(query[0], k=k, include=wanted)
+    hits = pd.DataFrame({"rank": found.ranks, "score": found.scores})
+    return Similar(
+        query_uid,
+        level,
+        encoder_id,
+        snapshot.version,
+        pd.concat([hits, _facts(snapshot, level, found.uids)], axis=1),
+    )
+
+
+def _find(
+    keys: pa.Table, uids: Sequence[str], level: Level, snapshot: Snapshot, encoder_id: str
+) -> int:
+    for uid in uids:
+        row = pc.index(keys["uid"], uid).as_py()
+        if row >= 0:
+            return int(row)
+    raise NotFoundError(
+        f"no {level.value} {uids[0]} with vectors of {encoder_id} in store version "
+        f"{snapshot.version}",
+        "angioatlas store inputs shows what became of its files",
+    )
+
+
+def _facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
+    """Return the facts to show for each uid, in order."""
+    table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
+    rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[_UID_COLUMN[level]])
+    frame: pd.DataFrame = table.select(_SHOWN[level]).take(rows).to_pandas()
+    return frame

@@ -1,0 +1,235 @@
+"""The first half of an embedding run: walk the paths, read what is not known, plan the work."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from angioatlas.known import Known
+from angioatlas.plan import Found, Plan, plan_studies, refuse, resolve_instances
+from core.ids import Identity
+from core.outcomes import Code, InputRefused, Status
+from core.schema import Cine
+from core.settings import EmbedSettings
+from embedder.dicom import read_header
+from embedder.dicomdir import referenced_files
+from embedder.discover import Offered, References, discover, path_of, uri_of
+from embedder.frames import file_sha256
+from embedder.guard import GuardedPool
+from store.inputs import InputRow
+
+OnProgress = Callable[[str, int, int | None], None]
+"""Called with the phase, the items done, and how many there are if that is known."""
+
+_HEADERS_AHEAD = 512
+_HEADERS_CHUNK = 16
+
+
+@dataclass(frozen=True)
+class SurveyOptions:
+    """What is read besides what is new."""
+
+    modalities: frozenset[str]
+    """Modalities whose multi-frame images are cines."""
+    header_seconds: float
+    """Time limit of one header."""
+    retry: bool = False
+    """Read quarantined inputs again."""
+    verify: bool = False
+    """Hash known files again instead of trusting size and modification time."""
+    prune: bool = False
+    """Drop videos whose file is no longer under the folders given."""
+    exclude: Path | None = None
+    """A folder that is no part of the archive although it may lie inside it: the store's own."""
+
+
+@dataclass
+class Findings:
+    """What a walk over the paths found."""
+
+    seen: set[str] = field(default_factory=set)
+    trusted: dict[str, InputRow] = field(default_factory=dict)
+    found: list[Found] = field(default_factory=list)
+    settled: list[InputRow] = field(default_factory=list)
+    dropped: dict[str, InputRow] = field(default_factory=dict)
+    surrogates: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class Survey:
+    """A walk over paths that ends in a plan.
+
+    Parameters
+    ----------
+    known : Known
+        What the store knows.
+    identity : Identity
+        Maps identifiers to the store's.
+    options : SurveyOptions
+    on_progress : callable
+    """
+
+    def __init__(
+        self,
+        known: Known,
+        identity: Identity,
+        options: SurveyOptions,
+        *,
+        on_progress: OnProgress,
+    ) -> None:
+        self.known = known
+        self.identity = identity
+        self.options = options
+        self.on_progress = on_progress
+        self.findings = Findings()
+        # What left the archive and came back is read again, and so is what an earlier run may
+        # have skipped for its modality when this run admits more.
+        self._reconsidered = {Code.NO_LONGER_THERE}
+        if options.modalities - set(EmbedSettings().modalities):
+            self._reconsidered.add(Code.OTHER_MODALITY)
+
+    def plan(self, paths: Sequence[Path], pool: GuardedPool) -> Plan:
+        """Walk the paths, read the headers of what is not known in `pool`, and plan the work."""
+        # Called before the headers are mapped: it reads DICOMDIRs in the same pool.
+        offered = discover(paths, read_dicomdir=partial(read_dicomdir, pool=pool))
+        self._read_headers(self._not_trusted(offered), pool)
+        if self.options.prune:
+            self._drop_what_left(paths)
+            self._read_headers(self._copies_of_dropped(), pool)
+        fresh, settled = resolve_instances(
+            self.findings.found,
+            ledger=self.known.ledger,
+            dropped=self.findings.dropped,
+            hash_files=partial(hash_files, pool=pool),
+        )
+        plan = plan_studies(
+            fresh,
+            current=self.known.cines,
+            dropped=self.findings.dropped,
+            ledger=self.known.ledger,
+            known_studies=[
+                row.study_uid
+                for row in self.findings.trusted.values()
+                if row.status is Status.EMBEDDED and row.study_uid
+            ],
+            in_space=self.known.in_space,
+        )
+        plan.settled += [*self.findings.settled, *settled]
+        return plan
+
+    def _not_trusted(self, inputs: Iterator[Offered]) -> Iterator[Offered]:
+        exclude = self.options.exclude
+        own = f"{uri_of(exclude)}/" if exclude else None
+        for offered in inputs:
+            if own and offered.uri.startswith(own):
+                continue
+            self.findings.seen.add(offered.uri)
+            self.on_progress("headers", len(self.findings.seen), None)
+            row = self.known.ledger.known(offered.uri, offered.size, offered.mtime_ns)
+            if row is not None and self._trusts(row):
+                self.findings.trusted[offered.uri] = row
+            elif offered.refusal is not None:
+                self.findings.settled.append(refuse(offered, offered.refusal))
+            else:
+                yield offered
+
+    def _trusts(self, row: InputRow) -> bool:
+        match row.status:
+            case Status.EMBEDDED:
+                return not self.options.verify
+            case Status.QUARANTINED:
+                return not self.options.retry
+            case _:
+                return row.code not in self._reconsidered
+
+    def _read_headers(self, offered: Iterable[Offered], pool: GuardedPool) -> None:
+        waiting: deque[Offered] = deque()
+
+        def paths() -> Iterator[Path]:
+            for each in offered:
+                waiting.append(each)
+                yield each.path
+
+        read = partial(read_header, modalities=self.options.modalities)
+        headers = pool.map(
+            read,
+            paths(),
+            ahead=_HEADERS_AHEAD,
+            chunk=_HEADERS_CHUNK,
+            fallback=Code.BAD_HEADER,
+            seconds=self.options.header_seconds,
+        )
+        for _, header in headers:
+            self._take(waiting.popleft(), header)
+
+    def _take(self, offered: Offered, header: Cine | InputRefused) -> None:
+        if isinstance(header, InputRefused):
+            self.findings.settled.append(refuse(offered, header))
+            return
+        cine = self.identity.cine(header)
+        if self.known.is_deleted(cine.patient_id):
+            refusal = InputRefused(Code.PATIENT_DELETED)
+            self.findings.settled.append(refuse(offered, refusal))
+            return
+        self.findings.surrogates += _surrogates(header, cine)
+        self.findings.found.append(Found(offered, cine))
+
+    def _drop_what_left(self, paths: Sequence[Path]) -> None:
+        """Find embedded inputs that are no longer under the folders that were walked."""
+        found = self.findings
+        roots = tuple(f"{uri_of(path)}/" for path in paths if path.is_dir())
+        # What lies below a folder that could not be read has not left: nobody looked.
+        blind = tuple(f"{row.uri}/" for row in found.settled if row.code is Code.UNREADABLE)
+        for row in self.known.ledger:
+            uri = row.uri
+            if row.status is not Status.EMBEDDED or uri in found.seen:
+                continue
+            if uri.startswith(roots) and not uri.startswith(blind) and not path_of(uri).exists():
+                found.dropped[uri] = _left(row)
+
+    def _copies_of_dropped(self) -> Iterator[Offered]:
+        """Offer the known duplicates of dropped files, to take their place."""
+        lost = sorted({row.sop_uid for row in self.findings.dropped.values() if row.sop_uid})
+        copies = [
+            path_of(row.uri)
+            for sop_uid in lost
+            for row in self.known.ledger.of_instance(sop_uid)
+            if row.status is Status.DUPLICATE and path_of(row.uri).is_file()
+        ]
+        for offered in discover(copies):
+            self.findings.trusted.pop(offered.uri, None)
+            if offered.refusal is None:
+                yield offered
+
+
+def read_dicomdir(dicomdir: Path, *, pool: GuardedPool) -> References | InputRefused:
+    """Return what a DICOMDIR references, read in a guarded worker."""
+    ((_, references),) = pool.map(referenced_files, [dicomdir], ahead=1, fallback=Code.BAD_HEADER)
+    return references
+
+
+def hash_files(paths: Sequence[Path], *, pool: GuardedPool) -> list[str | InputRefused]:
+    """Return the sha256 of each file, in hexadecimal, or why it cannot be read."""
+    hashed = pool.map(file_sha256, paths, ahead=len(paths) or 1, fallback=Code.UNREADABLE)
+    return [digest for _, digest in hashed]
+
+
+def _left(row: InputRow) -> InputRow:
+    refusal = InputRefused(Code.NO_LONGER_THERE)
+    return replace(
+        row, status=refusal.status, code=refusal.reason, message=refusal.message, sha256=None
+    )
+
+
+def _surrogates(original: Cine, stored: Cine) -> list[tuple[str, str, str]]:
+    """Return (kind, surrogate, original) of the identifiers that were replaced."""
+    triples = [
+        ("sop", stored.sop_uid, original.sop_uid),
+        ("series", stored.series_uid, original.series_uid),
+        ("study", stored.study_uid, original.study_uid),
+    ]
+    if original.patient_known:
+        triples.append(("patient", stored.patient_id, original.patient_id))
+    return [triple for triple in triples if triple[1] != triple[2]]

@@ -1,0 +1,10 @@
+"""Run every benchmark, one after the other (`make bench`)."""
+
+from __future__ import annotations
+
+from benchmarks import decoders, encode, search
+
+if __name__ == "__main__":
+    decoders.main()
+    encode.main()
+    search.main()

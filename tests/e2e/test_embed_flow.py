@@ -1,0 +1,348 @@
+"""From files to visible rows, through real workers, LanceDB and FAISS, with a small encoder."""
+
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+from angioatlas.atlas import Atlas
+from angioatlas.ingest import EmbedOptions, EncoderHandle
+from core.errors import NotFoundError, UsageError
+from core.schema import Level
+from core.settings import load_settings
+from tests.support.dicom import moving_frames, write_cine, write_dicomdir
+from tests.support.tiny import TinyEncoder
+
+UIDS = {"a": "1.2.826.0.1.1", "b": "1.2.826.0.1.2", "c": "1.2.826.0.1.3"}
+
+
+def tiny(name="tiny"):
+    class Named(TinyEncoder):
+        encoder_id = f"{name}-000000000000"
+
+    return EncoderHandle(Named.encoder_id, "display", Named)
+
+
+def cine(folder, name, *, study="a", seed=None, **attributes):
+    """Write a cine whose pixels and SOPInstanceUID follow from its name."""
+    number = sum(ord(letter) << (8 * i) for i, letter in enumerate(name))
+    given: dict[str, Any] = {
+        "SOPInstanceUID": f"1.2.826.0.2.{number}",
+        "SeriesInstanceUID": f"{UIDS[study]}.1",
+        "StudyInstanceUID": UIDS[study],
+        "PatientID": f"patient-{study}",
+        "InstanceNumber": number % 1000,
+    }
+    frames = moving_frames(seed=number % 997 if seed is None else seed)
+    return write_cine(folder / f"{name}.dcm", frames, **(given | attributes))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    folder = tmp_path / "archive"
+    for study, names in {"a": ["a1", "a2"], "b": ["b1", "b2", "b3"], "c": ["c1"]}.items():
+        for name in names:
+            cine(folder / study, name, study=study)
+    (folder / "notes.txt").write_text("not a cine")
+    return folder
+
+
+@pytest.fixture
+def embed(tmp_path, archive):
+    def run(*paths, encoder=None, **options):
+        store = options.pop("store", tmp_path / "store")
+        settings = load_settings().with_embed(workers=2, site=options.pop("site", None))
+        return Atlas.embed_into(
+            store,
+            paths or [archive],
+            encoder=encoder or tiny(),
+            settings=settings,
+            options=EmbedOptions(**options),
+        )
+
+    return run
+
+
+def atlas(tmp_path, name="store"):
+    return Atlas.open(tmp_path / name)
+
+
+def visible(tmp_path, name="store", level=Level.VIDEO, encoder="tiny-000000000000"):
+    """Return what a store shows, as plain values that do not depend on how it came about."""
+    opened = atlas(tmp_path, name)
+    with opened.snapshot() as snapshot:
+        keys, vectors = snapshot.vectors(encoder, level)
+    facts = opened.studies() if level is Level.STUDY else opened.videos()
+    rows = [
+        {"uid": uid, "vector": vector.tobytes()}
+        for uid, vector in zip(keys["uid"].to_pylist(), vectors, strict=True)
+    ]
+    return rows, facts.to_dict("records")
+
+
+def ledger(tmp_path):
+    rows = atlas(tmp_path).inputs()
+    return {row.uri.split("/")[-1]: (row.status, row.code) for row in rows.itertuples()}
+
+
+def test_every_input_is_accounted_for_and_a_rerun_embeds_nothing(embed, tmp_path):
+    first = embed()
+    assert first.by_status == {"embedded": 6, "skipped": 1, "quarantined": 0, "duplicate": 0}
+    assert first.inputs == sum(first.by_status.values()) == 7
+    assert (first.studies_embedded, first.videos_embedded) == (3, 6)
+    again = embed()
+    assert again.by_status == first.by_status
+    assert (again.studies_embedded, again.unchanged) == (0, 7)
+    assert again.store_version == first.store_version
+
+
+def test_vectors_are_those_of_the_encoder_on_the_decoded_frames(embed, tmp_path, archive):
+    from embedder.frames import read_clip
+
+    embed(keep_identifiers=True)
+    encoder = TinyEncoder()
+    rows, facts = visible(tmp_path)
+    by_uid = {row["uid"]: row["vector"] for row in rows}
+    for fact in facts:
+        name = fact["source_uri"].split("archive/")[1]
+        clip = read_clip(archive / name, profile="display")
+        expected = encoder.encode_videos([clip.frames]).embedding[0]
+        assert by_uid[fact["sop_uid"]] == expected.tobytes()
+
+
+def test_dry_run_says_the_same_and_writes_nothing(embed, tmp_path):
+    planned = embed(dry_run=True)
+    assert not (tmp_path / "store").exists()
+    done = embed()
+    assert planned.by_status == done.by_status
+    assert planned.videos_embedded == done.videos_embedded
+
+
+def test_nothing_in_the_store_names_the_patient_or_an_original_uid(embed, tmp_path):
+    embed()
+    needles = [b"patient-a", UIDS["a"].encode(), b"Test^Cine"]
+    kept = tmp_path / "kept"
+    embed(store=kept, keep_identifiers=True)
+
+    def holds(folder):
+        files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+        return [any(needle in data for data in files) for needle in needles]
+
+    assert holds(kept) == [True, True, False]  # the search does find what is there
+    assert holds(tmp_path / "store") == [False, False, False]
+
+
+def test_similar_takes_original_and_surrogate_uids_and_leaves_the_patient_out(embed, tmp_path):
+    embed()
+    found = atlas(tmp_path).similar(UIDS["a"], k=10)
+    assert found.query_uid.startswith("2.25.")
+    assert len(found.hits) == 2
+    assert found.query_uid not in set(found.hits["study_uid"])
+    by_surrogate = atlas(tmp_path).similar(found.query_uid, k=10)
+    assert by_surrogate.hits.equals(found.hits)
+    videos = atlas(tmp_path).similar(
+        atlas(tmp_path).videos(UIDS["b"])["sop_uid"][0], level="video", exclude_same_patient=False
+    )
+    assert len(videos.hits) == 5
+    with pytest.raises(NotFoundError, match="no study 1\\.2\\.3 with vectors"):
+        atlas(tmp_path).similar("1.2.3")
+
+
+def test_an_added_video_embeds_its_study_again_and_no_other(embed, tmp_path, archive):
+    embed()
+    old = atlas(tmp_path).snapshot()
+    before = old.vectors("tiny-000000000000", Level.STUDY)[1].copy()
+    cine(archive / "a", "a3", study="a")
+    report = embed()
+    assert (report.studies_embedded, report.videos_embedded) == (1, 3)
+    assert old.videos().num_rows == 6
+    np.testing.assert_array_equal(old.vectors("tiny-000000000000", Level.STUDY)[1], before)
+    old.close()
+    studies = atlas(tmp_path).studies()
+    assert sorted(studies["n_videos"]) == [1, 3, 3]
+
+
+def test_a_replaced_file_replaces_its_video(embed, tmp_path, archive):
+    embed()
+    rows, _ = visible(tmp_path)
+    cine(archive / "b", "b2", study="b", seed=5)
+    report = embed()
+    assert report.videos_embedded == 3
+    after, _ = visible(tmp_path)
+    changed = [a["uid"] for a, b in zip(rows, after, strict=True) if a != b]
+    assert len(changed) == 1
+
+
+def test_a_file_that_left_stays_until_pruned(embed, tmp_path, archive):
+    embed()
+    (archive / "b" / "b2.dcm").unlink()
+    shutil.rmtree(archive / "c")
+    assert embed().videos_embedded == 0
+    assert len(atlas(tmp_path).videos()) == 6
+    pruned = embed(prune=True)
+    assert (pruned.no_longer_there, pruned.studies_embedded, pruned.studies_removed) == (2, 1, 1)
+    assert len(atlas(tmp_path).videos()) == 4
+    assert len(atlas(tmp_path).studies()) == 2
+    assert ledger(tmp_path)["c1.dcm"] == ("skipped", "no_longer_there")
+    cine(archive / "c", "c1", study="c")  # it comes back
+    assert embed().videos_embedded == 1
+
+
+def test_prune_spares_what_nobody_could_look_at(embed, tmp_path, archive, monkeypatch):
+    embed()
+    hidden = archive / "c"
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == os.fspath(hidden):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root reads everything, whatever the mode
+    report = embed(prune=True)
+    assert report.no_longer_there == 0
+    assert report.by_code["unreadable"] == 1
+    assert len(atlas(tmp_path).videos()) == 6
+
+
+def test_a_copy_takes_over_when_the_original_is_pruned(embed, tmp_path, archive):
+    embed()
+    shutil.copy(archive / "c" / "c1.dcm", archive / "z.dcm")
+    assert embed().by_status["duplicate"] == 1
+    shutil.rmtree(archive / "c")
+    report = embed(prune=True)
+    assert report.studies_removed == 0
+    assert report.inputs == sum(report.by_status.values())
+    assert ledger(tmp_path)["z.dcm"] == ("embedded", None)
+    assert len(atlas(tmp_path).videos()) == 6
+
+
+def test_touched_duplicate_and_conflicting_files(embed, tmp_path, archive):
+    embed()
+    os.utime(archive / "a" / "a1.dcm", ns=(1, 1))
+    shutil.copy(archive / "a" / "a1.dcm", archive / "copy.dcm")
+    cine(archive, "a1", study="a", seed=3)  # the same UID, other pixels
+    report = embed()
+    assert report.videos_embedded == 0
+    assert ledger(tmp_path)["copy.dcm"] == ("duplicate", "same_instance")
+    assert report.by_code == {"not_dicom": 1, "same_instance": 1, "uid_conflict": 1}
+    assert embed(verify=True).videos_embedded == 0
+
+
+def test_quarantined_is_tried_again_only_when_asked(embed, tmp_path, archive):
+    bad = archive / "a" / "a1.dcm"
+    whole = bad.read_bytes()
+    bad.write_bytes(whole[:-5000])
+    os.utime(bad, ns=(7, 7))
+    report = embed()
+    assert report.by_code["truncated"] == 1
+    assert report.problems[0].uri.endswith("a1.dcm")
+    assert embed().unchanged == 7
+    assert embed(retry=True).by_status["quarantined"] == 1
+    bad.write_bytes(whole)
+    assert embed().studies_embedded == 1
+
+
+def test_a_study_of_two_patients_keeps_the_first(embed, tmp_path, archive):
+    cine(archive / "a", "ax", study="a", PatientID="somebody else", SeriesTime="235900")
+    cine(archive / "a", "ay", study="a", PatientID=None)
+    report = embed()
+    assert report.by_code["patient_conflict"] == 1
+    studies = atlas(tmp_path).studies()
+    assert sorted(studies["n_videos"]) == [1, 3, 3]
+    assert studies["patient_known"].all()
+
+
+def test_unknown_patients_are_never_merged(embed, tmp_path, archive):
+    for study in UIDS:
+        for file in (archive / study).iterdir():
+            cine(archive / study, file.stem, study=study, PatientID="ANONYMOUS")
+    embed()
+    studies = atlas(tmp_path).studies()
+    assert not studies["patient_known"].any()
+    assert studies["patient_id"].nunique() == 3
+
+
+def test_a_second_encoder_gets_its_own_space_and_the_facts_stay(embed, tmp_path, archive):
+    embed(site="north")
+    before = atlas(tmp_path).studies()
+    report = embed(encoder=tiny("other"))
+    assert report.videos_embedded == 6
+    assert atlas(tmp_path).studies().equals(before)
+    with atlas(tmp_path).snapshot() as snapshot:
+        assert snapshot.spaces() == ["other-000000000000", "tiny-000000000000"]
+    with pytest.raises(UsageError, match="several encoders"):
+        atlas(tmp_path).similar(UIDS["a"])
+    # The first space shows a study only while it was made from what the study now is.
+    cine(archive / "a", "a3", study="a")
+    embed(encoder=tiny("other"))
+    assert len(visible(tmp_path, level=Level.STUDY)[0]) == 2
+    assert set(atlas(tmp_path).studies()["site"]) == {"north"}
+
+
+def test_a_dicomdir_is_followed_and_a_broken_one_is_one_bad_input(embed, tmp_path, archive):
+    media = tmp_path / "media"
+    for file in ("IM1", "IM2"):
+        cine(media, file, study="c")
+        (media / f"{file}.dcm").rename(media / file)
+    write_dicomdir(media / "DICOMDIR", ["IM1", "IM2", "GONE"])
+    report = embed(media / "DICOMDIR")
+    assert report.by_status == {"embedded": 2, "skipped": 0, "quarantined": 1, "duplicate": 0}
+    broken = tmp_path / "DICOMDIR"
+    broken.write_bytes((media / "DICOMDIR").read_bytes()[:400])
+    assert embed(broken).by_status["quarantined"] == 1
+
+
+def test_the_store_inside_the_archive_is_no_input(embed, archive):
+    report = embed(store=archive / "store")
+    assert report.inputs == 7
+    assert embed(store=archive / "store").unchanged == 7
+
+
+def test_identity_options_are_of_a_new_store_only(embed):
+    embed()
+    with pytest.raises(UsageError, match="was made otherwise"):
+        embed(keep_identifiers=True)
+    with pytest.raises(UsageError, match="needs pseudonyms"):
+        embed(store="elsewhere", keep_identifiers=True, shift_dates=True)
+
+
+def test_dates_shift_by_one_constant_per_patient(embed, tmp_path):
+    embed(keep_identifiers=True)
+    plain = atlas(tmp_path).videos().set_index("instance_number")["acquisition_datetime"]
+    embed(store=tmp_path / "shifted", shift_dates=True)
+    shifted = atlas(tmp_path, "shifted").videos().set_index("instance_number")
+    moved = (shifted["acquisition_datetime"] - plain).dt.total_seconds() / 86400
+    assert (moved % 1 == 0).all()
+    assert (moved != 0).all()
+    assert moved.groupby(shifted["patient_id"]).nunique().max() == 1
+    assert moved.nunique() > 1
+
+
+def test_a_deleted_patient_does_not_come_back(embed, tmp_path):
+    embed()
+    atlas(tmp_path).similar(UIDS["b"])
+    atlas(tmp_path).purge_patient("patient-b")
+    assert len(atlas(tmp_path).studies()) == 2
+    report = embed()
+    assert report.by_code["patient_deleted"] == 3
+    assert report.videos_embedded == 0
+    assert len(atlas(tmp_path).similar(UIDS["a"]).hits) == 1
+    with pytest.raises(NotFoundError, match="no such patient"):
+        atlas(tmp_path).purge_patient("nobody")
+
+
+def test_limits_come_from_the_settings(tmp_path, archive):
+    """A worker that may take 1 ms for a header quarantines what it cannot read in that time."""
+    settings = load_settings()
+    limits = settings.limits.model_copy(update={"header_seconds": 0.000001})
+    report = Atlas.embed_into(
+        tmp_path / "store",
+        [archive],
+        encoder=tiny(),
+        settings=settings.model_copy(update={"limits": limits}),
+    )
+    assert report.by_code["time_limit"] >= 1
+    assert report.inputs == sum(report.by_status.values())
