@@ -1,6 +1,7 @@
 # Everything runs in .venv, which the first target that needs it makes by itself.
 PYTHON ?= python3
 BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 

@@ -34,7 +34,7 @@ from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
 from embedder.encoders.registry import find_encoder, load_encoder, read_spec
-from store.maintain import compact, purge_patient
+from store.maintain import commits_since_compaction, compact, purge_patient
 from store.snapshot import Snapshot
 from store.store import Store
 
@@ -111,7 +111,7 @@ class Atlas:
         settings = settings or load_settings()
         if not isinstance(encoder, EncoderHandle):
             encoder = encoder_handle(encoder or settings.encoder, settings)
-        return ingest.embed(
+        report = ingest.embed(
             store,
             [Path(path) for path in paths],
             encoder=encoder,
@@ -119,6 +119,12 @@ class Atlas:
             options=options or EmbedOptions(),
             on_progress=on_progress,
         )
+        if report.store_version and not report.dry_run:
+            atlas = Atlas(Store.open(store), settings)
+            if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
+                on_progress("compaction", 0, None)
+                report.store_version = atlas.compact()["version"]
+        return report
 
     def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
         """Embed more cines into this store; see `embed_into`."""

@@ -74,6 +74,9 @@ class RetentionSettings(_Section):
 
     keep_versions: int = Field(2, ge=1, description="Store versions kept by compaction.")
     grace_days: float = Field(7, ge=0, description="Age, in days, below which none is dropped.")
+    compact_after: int = Field(
+        32, ge=1, description="Commits since the last compaction after which embed compacts."
+    )
 
 
 class Settings(BaseSettings):

@@ -20,15 +20,15 @@ import pyarrow as pa
 
 from core.errors import LeaseHeldError, StoreError
 from core.schema import Level
-from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter
+from core.settings import RetentionSettings
+from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter, read_log
 from store.snapshot import Snapshot
 from store.store import Store
 from store.tables import FACT_TABLES, LOG_TABLES, Tables, key_column
 from store.tombstones import HIDDEN, PURGED, write_tombstone
 
-GRACE: Final = dt.timedelta(days=7)
-"""For how long a version stays readable although newer ones exist."""
-KEEP_VERSIONS: Final = 2
+RETENTION: Final = RetentionSettings()
+"""The defaults."""
 
 RowKey = tuple[str, str]
 """The key column's value and the commit_id of a row."""
@@ -58,11 +58,24 @@ class MaintenanceReport:
     bytes_after: int
 
 
+def commits_since_compaction(store: Store) -> int:
+    """Return how many commits came after the last one that rewrote the tables.
+
+    Each left one small file in every table it wrote.
+    """
+    count = 0
+    for record in reversed(read_log(store.tables)[1:]):
+        if record.kind in {COMPACT, PURGE}:
+            break
+        count += 1
+    return count
+
+
 def compact(
     store: Store,
     *,
-    keep_versions: int = KEEP_VERSIONS,
-    grace: dt.timedelta = GRACE,
+    keep_versions: int = RETENTION.keep_versions,
+    grace: dt.timedelta = dt.timedelta(days=RETENTION.grace_days),
     now: dt.datetime | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> MaintenanceReport:

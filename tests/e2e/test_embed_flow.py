@@ -334,6 +334,20 @@ def test_a_deleted_patient_does_not_come_back(embed, tmp_path):
         atlas(tmp_path).purge_patient("nobody")
 
 
+def test_many_commits_end_in_a_compaction(embed, tmp_path, archive):
+    settings = load_settings()
+    retention = settings.retention.model_copy(update={"compact_after": 2})
+    settings = settings.model_copy(update={"retention": retention}).with_embed(commit_studies=1)
+    rows = []
+    for _ in range(2):
+        report = Atlas.embed_into(tmp_path / "store", [archive], encoder=tiny(), settings=settings)
+        kinds = [row["kind"] for row in atlas(tmp_path).versions()]
+        assert kinds == ["compact", "embed", "embed", "embed"]  # once, not at every run
+        assert report.store_version == 4
+        rows.append(visible(tmp_path))
+    assert rows[0] == rows[1]
+
+
 def test_limits_come_from_the_settings(tmp_path, archive):
     """A worker that may take 1 ms for a header quarantines what it cannot read in that time."""
     settings = load_settings()

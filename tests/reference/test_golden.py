@@ -33,19 +33,27 @@ class Case:
 
 @functools.cache
 def first_clip() -> dict[str, torch.Tensor]:
-    """Everything on the way of the first clip through the backbone, by module name."""
-    model = golden_model().model
+    """One pass of the first clip through the whole encoder: every step on the way, by name."""
+    encoder = golden_model()
     seen: dict[str, torch.Tensor] = {}
-    watched = {"conv_proj": model.conv_proj} | {
-        f"block{i:02d}": block for i, block in enumerate(model.blocks)
+    watched = {
+        "conv_proj": encoder.model.conv_proj,
+        **{f"block{i:02d}": block for i, block in enumerate(encoder.model.blocks)},
+        "tokens": encoder.model,
+        "patch_tokens": encoder.proj,
     }
 
     def keep(name):
         return lambda _module, _inputs, output: seen.__setitem__(name, output)
 
     handles = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
+    handles.append(
+        encoder.aggregator.register_forward_pre_hook(
+            lambda _module, inputs: seen.__setitem__("pooled", inputs[0])
+        )
+    )
     with torch.inference_mode():
-        seen["tokens"] = model(golden_clips()[:1])
+        seen["joint"] = encoder(golden_clips()[None, :1])
     for handle in handles:
         handle.remove()
     return seen
@@ -65,9 +73,10 @@ def block_mean_std(name: str) -> list[float]:
 @functools.cache
 def patch_tokens() -> torch.Tensor:
     """Of the three clips and of an all-zero one: [4, 393, 512]."""
-    clips = torch.cat([golden_clips(), torch.zeros_like(golden_clips()[:1])])
+    clips = torch.cat([golden_clips()[1:], torch.zeros_like(golden_clips()[:1])])
     with torch.inference_mode():
-        return torch.cat([golden_model().patch_tokens(clip[None]) for clip in clips])
+        others = [golden_model().patch_tokens(clip[None]) for clip in clips]
+    return torch.cat([first_clip()["patch_tokens"], *others])
 
 
 def pooled() -> torch.Tensor:
@@ -99,16 +108,6 @@ def padding() -> torch.Tensor:
 def pool_filled(module: torch.nn.Module):
     with torch.inference_mode():
         return fill_module(module, 0).eval()(patch_tokens()[:2])
-
-
-def whole_forward():
-    with torch.inference_mode():
-        return golden_model()(golden_clips()[None, :1])[0]
-
-
-def one_pooled_shape() -> tuple[int, ...]:
-    with torch.inference_mode():
-        return tuple(golden_model().pooled_videos(golden_clips()[:1]).shape)
 
 
 VIDEOS = {
@@ -172,12 +171,12 @@ CASES: dict[str, Case] = {
     "video/patch_tokens_first4_v0": Case(lambda: patch_tokens()[0, :4], relative=TOKENS),
     "video/patch_tokens_first2_v1": Case(lambda: patch_tokens()[1, :2], relative=TOKENS),
     "video/per_video_pooled": Case(lambda: pooled()[:3], relative=EMBEDDINGS),
-    "video/per_video_pool_N1_shape": Case(one_pooled_shape),
+    "video/per_video_pool_N1_shape": Case(lambda: first_clip()["pooled"][0].shape),
     "video/zero_clip_pooled": Case(lambda: pooled()[3], relative=EMBEDDINGS),
     "video/joint_N1_heads16_depth1": Case(
         lambda: aggregated(pooled()[:3, None]), relative=EMBEDDINGS
     ),
-    "video/forward_5d_input_v0": Case(whole_forward, relative=EMBEDDINGS),
+    "video/forward_5d_input_v0": Case(lambda: first_clip()["joint"][0], relative=EMBEDDINGS),
     "video/study_N3_heads16_depth1": Case(
         lambda: aggregated(pooled()[None, :3])[0], relative=EMBEDDINGS
     ),

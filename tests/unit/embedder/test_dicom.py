@@ -332,6 +332,7 @@ def test_view_of_enhanced_objects(tmp_path, attributes, view):
         b"\x28\xb5\x2f\xfd" + b"\0" * 600,
         b"\0" * 257 + b"ustar" + b"\0" * 300,
     ],
+    ids=["gzip", "zip", "zstandard", "tar"],
 )
 def test_archives(tmp_path, content):
     (tmp_path / "f").write_bytes(content)

@@ -195,6 +195,10 @@ CONTENTS = {
     "empty": (dict, "holds no video encoder: .*found nothing$"),
     "list": (lambda: [1, 2], "is not a checkpoint: expected a dict, found list$"),
     "tensor": (lambda: torch.ones(3), "is not a checkpoint: expected a dict, found Tensor$"),
+    "too deep": (
+        lambda: encoder({f"aggregator.blocks.{i}.norm1.bias": torch.ones(1) for i in range(65)}),
+        "holds 65 aggregator blocks, expected 64 at most",
+    ),
     "huge index": (
         lambda: encoder({f"aggregator.blocks.{10**9}.norm1.weight": torch.ones(512)}),
         "holds 0 of the 413 tensors",
@@ -216,7 +220,7 @@ def test_a_pooling_that_the_checkpoint_does_not_have(tmp_path, out):
     source = save(tmp_path / "c.pt", {"video_encoder": hollow_state()})
     with pytest.raises(EncoderError, match=r"413 of the 420 .*attention_pool\.attn") as caught:
         bring(source, out, token_pooling="attention")
-    assert "token pooling is attention" in caught.value.hint
+    assert "--token-pooling attention" in caught.value.hint
 
 
 @pytest.mark.parametrize("zipped", [True, False])

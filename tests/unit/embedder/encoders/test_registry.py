@@ -152,6 +152,15 @@ def test_extra_weights_are_refused(imported):
         load_encoder(imported)
 
 
+def test_weights_that_are_no_safetensors_are_refused(imported):
+    weights = imported / "weights.safetensors"
+    weights.unlink()
+    weights.write_bytes(b"not tensors")
+    edit(imported, weights={"file": weights.name, "sha256": file_sha256(weights)})
+    with pytest.raises(EncoderError, match="golden is not a safetensors file"):
+        load_encoder(imported)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_a_device_that_is_not_there(imported):
     with pytest.raises(UsageError, match="no CUDA device"):
