@@ -77,7 +77,7 @@ def _device(settings: Settings) -> Iterator[Finding]:
 
 
 def _decoders(settings: Settings) -> Iterator[Finding]:
-    from embedder.decoders import available
+    from embedder.dicom.decoders import available
 
     decoders = available()
     read = [f"{name} ({decoder})" for name, decoder in decoders.items() if decoder]

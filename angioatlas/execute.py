@@ -17,10 +17,10 @@ from angioatlas.report import EmbedReport
 from core.outcomes import Code, InputRefused, Status
 from core.schema import Cine
 from core.settings import Settings
-from embedder.discover import path_of
+from core.uris import path_of
 from embedder.encoders.spec import Encoder
 from embedder.frames import Clip, read_clip
-from embedder.guard import GuardedPool
+from embedder.guard.pool import GuardedPool
 from embedder.pipeline import EmbeddedStudy, embed_studies
 from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
 from store.commits import StoreWriter

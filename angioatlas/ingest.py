@@ -26,7 +26,7 @@ from core.outcomes import Status
 from core.provenance import Run
 from core.settings import Settings
 from embedder.encoders.spec import Encoder
-from embedder.guard import GuardedPool
+from embedder.guard.pool import GuardedPool
 from store.inputs import InputRow
 from store.store import Store, local_path
 

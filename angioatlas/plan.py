@@ -11,7 +11,8 @@ from pathlib import Path
 
 from core.outcomes import Code, InputRefused, Status
 from core.schema import Cine
-from embedder.discover import Offered, path_of
+from core.uris import path_of
+from embedder.discover import Offered
 from store.inputs import InputRow, Ledger
 
 HashFiles = Callable[[Sequence[Path]], Sequence["str | InputRefused"]]

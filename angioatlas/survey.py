@@ -14,11 +14,12 @@ from core.ids import Identity
 from core.outcomes import Code, InputRefused, Status
 from core.schema import Cine
 from core.settings import EmbedSettings
-from embedder.dicom import read_header
-from embedder.dicomdir import referenced_files
-from embedder.discover import Offered, References, discover, path_of, uri_of
+from core.uris import path_of, uri_of
+from embedder.dicom.cine import read_header
+from embedder.dicom.dicomdir import referenced_files
+from embedder.discover import Offered, References, discover
 from embedder.frames import file_sha256
-from embedder.guard import GuardedPool
+from embedder.guard.pool import GuardedPool
 from store.inputs import InputRow
 
 OnProgress = Callable[[str, int, int | None], None]

@@ -31,11 +31,11 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from benchmarks import record
 from core.outcomes import InputRefused
-from embedder.claims import Claims, claims_of
-from embedder.decoders import decode_frame, decoder_for
-from embedder.dicom import HEADER_TAGS
-from embedder.frame_table import frame_spans, read_spans
-from embedder.header import open_regular, parse_header
+from embedder.dicom.cine import HEADER_TAGS
+from embedder.dicom.claims import Claims, claims_of
+from embedder.dicom.decoders import decode_frame, decoder_for
+from embedder.dicom.frame_table import frame_spans, read_spans
+from embedder.dicom.header import open_regular, parse_header
 from tests.support.dicom import moving_frames, write_cine
 
 ROOT = record.ROOT

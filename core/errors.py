@@ -12,7 +12,7 @@ AtlasError
 │   └── LeaseHeldError    another process is writing
 ├── IdentityError         the identity key is missing or is not this store's
 ├── MissingDependencyError  an optional package is not installed (`core.optional`)
-├── GuardError            the guarded workers cannot be started (`embedder.nursery`)
+├── GuardError            the guarded workers cannot be started (`embedder.guard.nursery`)
 └── InputRefused          one input (file) that will not be embedded (`core.outcomes`)
 """
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import NotFoundError
 from core.outcomes import Code, InputRefused
-from embedder.dicomdir import is_dicomdir, referenced_files
+from core.uris import uri_of
+from embedder.dicom.dicomdir import is_dicomdir, referenced_files
 
 
 @dataclass(frozen=True)
@@ -42,36 +42,6 @@ class Offered:
     size: int
     mtime_ns: int
     refusal: InputRefused | None = None
-
-
-def uri_of(path: Path) -> str:
-    """Give the ``file://`` URI of a path.
-
-    Parameters
-    ----------
-    path : Path
-        Made absolute; symbolic links stay.
-
-    Returns
-    -------
-    str
-        Bytes outside the unreserved set are percent-encoded, so any file name survives, also one
-        that is not valid UTF-8.
-    """
-    return "file://" + urllib.parse.quote(os.fsencode(path.absolute()))
-
-
-def path_of(uri: str) -> Path:
-    """Give the path that `uri_of` was given.
-
-    Raises
-    ------
-    ValueError
-        When it is not a ``file://`` URI without a host.
-    """
-    if not uri.startswith("file:///"):
-        raise ValueError(f"not a URI of a local file: {uri!r}")
-    return Path(os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix("file://"))))
 
 
 ReadDicomdir = Callable[[Path], "References | InputRefused"]

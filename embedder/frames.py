@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from core.outcomes import Code, InputRefused
 from core.schema import CLIP_FRAMES
-from embedder.claims import Claims, claims_of
-from embedder.decoders import Codes, Decoder, decode_frame, decoder_for
-from embedder.dicom import HEADER_TAGS
-from embedder.frame_table import check_extent, frame_spans, pixel_element, read_spans
-from embedder.header import Header, Source, open_regular, parse_header
-from embedder.pixels import grey_rule
+from embedder.dicom.cine import HEADER_TAGS
+from embedder.dicom.claims import Claims, claims_of
+from embedder.dicom.decoders import Codes, Decoder, decode_frame, decoder_for
+from embedder.dicom.frame_table import check_extent, frame_spans, pixel_element, read_spans
+from embedder.dicom.header import Header, Source, open_regular, parse_header
+from embedder.grey import grey_rule
 
 _HASH_BLOCK = 2**20
 
@@ -30,7 +30,7 @@ class Clip:
     Attributes
     ----------
     frames : uint8 array of shape (16, rows, columns)
-        Grey; see `embedder.pixels` for the meaning of a value.
+        Grey; see `embedder.grey` for the meaning of a value.
     sha256 : str
         Of the file's bytes, hexadecimal.
     size : int
@@ -74,9 +74,9 @@ def read_clip(path: Path, *, profile: str) -> Clip:
     Parameters
     ----------
     path : Path
-        A file that `embedder.dicom.read_header` took for a cine.
+        A file that `embedder.dicom.cine.read_header` took for a cine.
     profile : str
-        ``"display"`` or ``"original"``, see `embedder.pixels`.
+        ``"display"`` or ``"original"``, see `embedder.grey`.
 
     Returns
     -------

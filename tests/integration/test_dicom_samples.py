@@ -15,14 +15,14 @@ from pydicom import dcmread
 
 from core.outcomes import Code, InputRefused
 from core.schema import View
-from embedder.claims import claims_of
-from embedder.decoders import decode_frame, decoder_for
-from embedder.dicom import CINE_MODALITIES, HEADER_TAGS, read_header
+from embedder.dicom.cine import CINE_MODALITIES, HEADER_TAGS, read_header
+from embedder.dicom.claims import claims_of
+from embedder.dicom.decoders import decode_frame, decoder_for
+from embedder.dicom.frame_table import frame_spans, pixel_element, read_spans
+from embedder.dicom.header import open_regular, parse_header
 from embedder.discover import discover
-from embedder.frame_table import frame_spans, pixel_element, read_spans
 from embedder.frames import frame_indices, read_clip, read_frames
-from embedder.guard import GuardedPool
-from embedder.header import open_regular, parse_header
+from embedder.guard.pool import GuardedPool
 from tests.support import guard_tasks
 
 ROOT = Path(__file__).parents[2]

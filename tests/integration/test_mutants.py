@@ -8,7 +8,7 @@ import pytest
 from pydicom import uid
 
 from core.outcomes import OUTCOMES, Code, InputRefused
-from embedder.guard import GuardedPool
+from embedder.guard.pool import GuardedPool
 from tests.support import guard_tasks
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.mutate import DAMAGES, mutant

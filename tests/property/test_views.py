@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.schema import View
-from embedder.view import view_from_angles
+from embedder.dicom.view import view_from_angles
 
 PRIMARY = st.floats(-180, 180)
 SECONDARY = st.floats(-90, 90)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core.outcomes import Code, InputRefused
-from embedder.dicom import read_header
+from embedder.dicom.cine import read_header
 from embedder.frames import Clip, read_clip
 
 SECRET = "Doe^Jane"

@@ -10,8 +10,9 @@ import pytest
 
 from core.errors import NotFoundError
 from core.outcomes import Code
-from embedder import dicomdir
-from embedder.discover import discover, path_of, uri_of
+from core.uris import path_of, uri_of
+from embedder.dicom import dicomdir
+from embedder.discover import discover
 from tests.support.dicom import write_cine, write_dicomdir
 
 

@@ -14,11 +14,11 @@ from pydicom import uid
 
 from core.outcomes import Code, InputRefused
 from embedder import frames
-from embedder.claims import claims_of
-from embedder.decoders import available
-from embedder.dicom import HEADER_TAGS, read_header
+from embedder.dicom.cine import HEADER_TAGS, read_header
+from embedder.dicom.claims import claims_of
+from embedder.dicom.decoders import available
+from embedder.dicom.header import BoundedReader, open_regular, parse_header
 from embedder.frames import file_sha256, frame_indices, read_clip, read_frames
-from embedder.header import BoundedReader, open_regular, parse_header
 from tests.support.dicom import LOSSLESS, LOSSY, moving_frames, write_cine
 
 FRAGMENTED = (uid.JPEGLosslessSV1, uid.JPEG2000Lossless, uid.JPEGLSLossless)

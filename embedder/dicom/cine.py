@@ -20,9 +20,10 @@ from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from core.outcomes import Code, InputRefused
 from core.schema import Cine
-from embedder.claims import claims_of, n_frames_of
-from embedder.decoders import decoder_for
-from embedder.describe import (
+from core.uris import uri_of
+from embedder.dicom.claims import claims_of, n_frames_of
+from embedder.dicom.decoders import decoder_for
+from embedder.dicom.describe import (
     acquisition_datetime,
     c_arm,
     date,
@@ -32,13 +33,21 @@ from embedder.describe import (
     patient_sex,
     series_time,
 )
-from embedder.discover import uri_of
-from embedder.frame_table import check_extent, pixel_element
-from embedder.header import Header, is_uid, open_regular, parse_header
-from embedder.pixels import XRAY_CLASSES
+from embedder.dicom.frame_table import check_extent, pixel_element
+from embedder.dicom.header import Header, is_uid, open_regular, parse_header
 
 CINE_MODALITIES = frozenset({"XA", "RF"})
 """Modalities whose multi-frame images are cines, whatever their SOP class."""
+XRAY_CLASSES = frozenset(
+    {
+        "1.2.840.10008.5.1.4.1.1.12.1",  # X-Ray Angiographic
+        "1.2.840.10008.5.1.4.1.1.12.1.1",  # Enhanced XA
+        "1.2.840.10008.5.1.4.1.1.12.2",  # X-Ray Radiofluoroscopic
+        "1.2.840.10008.5.1.4.1.1.12.2.1",  # Enhanced XRF
+        "1.2.840.10008.5.1.4.1.1.12.3",  # X-Ray Angiographic Bi-Plane (retired)
+    }
+)
+"""SOP classes of X-ray cines."""
 _VOLUMES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.13.1.1",  # X-Ray 3D Angiographic

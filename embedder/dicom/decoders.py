@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pydicom import uid
 
 from core.outcomes import Code, InputRefused
-from embedder.claims import Claims
-from embedder.codestream import Stream, jpeg2000_stream, jpeg_stream
+from embedder.dicom.claims import Claims
+from embedder.dicom.codestream import Stream, jpeg2000_stream, jpeg_stream
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 """Frame of shape (rows, columns) or (rows, columns, 3): unsigned codes, sign bits included."""

@@ -1,6 +1,6 @@
 """The caller's end of the nursery: start it, have it fork and end workers, hang up.
 
-`embedder.worker` is the other end, and says why there is a nursery at all.
+`embedder.guard.worker` is the other end, and says why there is a nursery at all.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 from collections.abc import Sequence
 
 from core.errors import AtlasError
-from embedder.worker import ANSWER, COMMAND, READY
+from embedder.guard.worker import ANSWER, COMMAND, READY
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from embedder.worker import main; main()"
+    "from embedder.guard.worker import main; main()"
 )
 # One worker is one core: numeric libraries must not start threads, whose stacks and arenas would
 # also eat the address space.

@@ -15,8 +15,8 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from core.outcomes import Code, InputRefused
-from embedder.attributes import Attributes
-from embedder.header import open_regular, parse_header
+from embedder.dicom.attributes import Attributes
+from embedder.dicom.header import open_regular, parse_header
 
 MAX_BYTES = 512 * 2**20
 """A DICOMDIR over this size (millions of records) is refused."""

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from core.schema import View
-from embedder.attributes import Attributes
-from embedder.view import MAX_PRIMARY_DEG, MAX_SECONDARY_DEG, view_from_angles
+from embedder.dicom.attributes import Attributes
+from embedder.dicom.view import MAX_PRIMARY_DEG, MAX_SECONDARY_DEG, view_from_angles
 
 MAX_AGE_YEARS = 120.0
 FRAME_TIME_MS = (1.0, 10_000.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.outcomes import Code, InputRefused
-from embedder import wire, worker
+from embedder.guard import wire, worker
 from tests.support import guard_tasks as tasks
 
 

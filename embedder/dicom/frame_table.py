@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from core.outcomes import Code, InputRefused
-from embedder.claims import Claims
-from embedder.header import Header, PixelElement, Source
+from embedder.dicom.claims import Claims
+from embedder.dicom.header import Header, PixelElement, Source
 
 Span = tuple[int, int]
 """Offset and length in bytes."""

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from core.outcomes import Code, InputRefused
-from embedder.guard import DEFAULT_MEMORY_BYTES, GuardedPool
-from embedder.nursery import GuardError
+from embedder.guard.nursery import GuardError
+from embedder.guard.pool import DEFAULT_MEMORY_BYTES, GuardedPool
 from tests.support import guard_tasks as tasks
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 PRELOAD = ("numpy", "tests.support.guard_tasks")
 
 
@@ -195,7 +195,7 @@ def test_killing_the_caller_ends_its_workers(tmp_path):
     script.write_text(
         "import sys\n"
         "print('started', flush=True)\n"
-        "from embedder.guard import GuardedPool\n"
+        "from embedder.guard.pool import GuardedPool\n"
         "from tests.support import guard_tasks as tasks\n"
         f"with GuardedPool(1, seconds=60, preload={PRELOAD!r}) as pool:\n"
         "    results = pool.map(tasks.pid, [1])\n"

@@ -4,7 +4,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from embedder.codestream import Stream, jpeg2000_stream, jpeg_stream
+from embedder.dicom.codestream import Stream, jpeg2000_stream, jpeg_stream
 
 GREY = np.zeros((5, 7), np.uint8)
 COLOUR = np.zeros((5, 7, 3), np.uint8)

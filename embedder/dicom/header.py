@@ -25,7 +25,7 @@ from pydicom.uid import (
 )
 
 from core.outcomes import Code, InputRefused
-from embedder.attributes import Attributes, Element, quiet
+from embedder.dicom.attributes import Attributes, Element, quiet
 
 Source = io.BufferedReader | io.BytesIO
 """A file, or an inflated data set."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.outcomes import Code, InputRefused
-from embedder.header import Header
+from embedder.dicom.header import Header
 
 MAX_SIDE = 8192
 """Rows or columns; the largest X-ray detectors have about 4,300."""

@@ -6,9 +6,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from core.outcomes import Code, InputRefused
-from embedder.dicom import read_header
+from embedder.dicom.cine import read_header
 from embedder.frames import read_clip
-from embedder.pixels import window
+from embedder.grey import window
 from tests.support.dicom import moving_frames, write_cine
 
 ULTRASOUND = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.3.1", "Modality": "US"}

@@ -27,22 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.outcomes import Code, InputRefused
-from embedder.attributes import Attributes
-from embedder.claims import Claims
-from embedder.decoders import Codes
-from embedder.header import Header
+from embedder.dicom.attributes import Attributes
+from embedder.dicom.cine import XRAY_CLASSES
+from embedder.dicom.claims import Claims
+from embedder.dicom.decoders import Codes
+from embedder.dicom.header import Header
 
 PROFILES = ("display", "original")
-XRAY_CLASSES = frozenset(
-    {
-        "1.2.840.10008.5.1.4.1.1.12.1",  # X-Ray Angiographic
-        "1.2.840.10008.5.1.4.1.1.12.1.1",  # Enhanced XA
-        "1.2.840.10008.5.1.4.1.1.12.2",  # X-Ray Radiofluoroscopic
-        "1.2.840.10008.5.1.4.1.1.12.2.1",  # Enhanced XRF
-        "1.2.840.10008.5.1.4.1.1.12.3",  # X-Ray Angiographic Bi-Plane (retired)
-    }
-)
-"""SOP classes of X-ray cines."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _LUMA_CHROMA = ("YBR_FULL", "YBR_FULL_422")

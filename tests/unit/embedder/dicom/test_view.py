@@ -3,7 +3,7 @@
 import pytest
 
 from core.schema import View
-from embedder.view import view_from_angles
+from embedder.dicom.view import view_from_angles
 
 
 @pytest.mark.parametrize(

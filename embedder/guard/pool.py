@@ -2,7 +2,7 @@
 
 `GuardedPool.map` gives every item back with its result or with the reason it was refused; nothing
 that happens in a worker (a crash of a decoder, a hang, a huge allocation) reaches the caller as
-anything else.  Workers come from `embedder.nursery`.
+anything else.  Workers come from `embedder.guard.nursery`.
 
 Why not a process pool of the standard library or pebble: those import the caller's main program
 in each worker (for a command-line program that is PyTorch, seconds and gigabytes of address
@@ -27,8 +27,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from core.outcomes import Code, InputRefused
-from embedder import wire
-from embedder.nursery import GuardError, Nursery
+from embedder.guard import wire
+from embedder.guard.nursery import GuardError, Nursery
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ DEFAULT_SECONDS = 10.0
 DEFAULT_MEMORY_BYTES = 3 * 2**30
 """Address space of a worker: libraries take 0.3 GiB of it, a clip of 16 frames of 4096 x 4096
 pixels 0.25 GiB, its largest compressed frame in flight as much again."""
-PRELOAD = ("embedder.dicom", "embedder.frames")
+PRELOAD = ("embedder.dicom.cine", "embedder.frames")
 
 
 @dataclass(eq=False)

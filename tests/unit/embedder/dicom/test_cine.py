@@ -14,9 +14,9 @@ from pydicom.dataset import Dataset
 
 from core.outcomes import Code, InputRefused, Status
 from core.schema import View
-from embedder import header
-from embedder.dicom import read_header
-from embedder.discover import path_of
+from core.uris import path_of
+from embedder.dicom import header
+from embedder.dicom.cine import read_header
 from embedder.frames import read_clip
 from tests.support.dicom import LOSSLESS, moving_frames, patch, write_cine
 

@@ -1,4 +1,4 @@
-"""The other side of `embedder.nursery`: the process that forks workers, and the worker's loop.
+"""The other side of the guarded pool: the process that forks workers, and the worker's loop.
 
 The nursery is a small process started once per pool.  It imports what the workers need and then
 only forks, kills and reaps: a fresh worker costs a fork (milliseconds), not an interpreter start,
@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from core.outcomes import Code, InputRefused
-from embedder import wire
+from embedder.guard import wire
 
 COMMAND = struct.Struct("<cq")
 """One command to the nursery: b"+" (fork, memory limit in bytes, socket attached) or b"-" (pid)."""
