@@ -94,7 +94,7 @@ def embed(
     began = time.monotonic()
     run = Run.begin()
     report = EmbedReport(run.run_id, encoder.encoder_id, options.dry_run)
-    store, identity = _open(store_path, settings, options)
+    store, identity = _open(store_path, settings, options, report.notes)
     with ExitStack() as stack:
         writer = None
         if store is not None and not options.dry_run:
@@ -139,7 +139,7 @@ def embed(
 
 
 def _open(
-    store_path: Path | str, settings: Settings, options: EmbedOptions
+    store_path: Path | str, settings: Settings, options: EmbedOptions, notes: list[str]
 ) -> tuple[Store | None, Identity]:
     """Open the store, or make it; a dry run makes none."""
     try:
@@ -147,6 +147,11 @@ def _open(
     except NotFoundError:
         if options.dry_run:
             return None, KeptIdentity()
+        if not options.keep_identifiers and not settings.identity_key.exists():
+            notes.append(
+                f"a new identity key was made: {settings.identity_key}; back it up, apart from the "
+                "store"
+            )
         identity = new_identity(
             settings.identity_key,
             keep_identifiers=options.keep_identifiers,

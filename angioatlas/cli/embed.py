@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, named_store
+from angioatlas.cli.options import JsonOption, StoreOption, named_store
 from angioatlas.cli.output import (
     print_facts,
     print_json,
@@ -31,7 +31,10 @@ def embed(
         typer.Argument(metavar="PATH...", help="Files, folders or DICOMDIRs.", show_default=False),
     ],
     store: StoreOption = None,
-    encoder: EncoderOption = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option("--encoder", "-e", metavar="NAME|FOLDER", help="Encoder to embed with."),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Read headers and say what would be done; write nothing."),

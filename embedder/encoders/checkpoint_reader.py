@@ -1,12 +1,11 @@
 """Read the tensors of a video encoder out of a foreign file, running none of its code.
 
-Files of `torch.save` are pickles, and a pickle can run code when it is read; so only tensors,
-plain containers and numpy scalars (which optimizer states and metrics hold) are let through.
+Files of `torch.save` are pickles, and a pickle can run code when it is read; so only tensors
+and plain containers are let through; numpy objects, which metrics hold, are passed over.
 """
 
 from __future__ import annotations
 
-import codecs
 import pickle
 import re
 import struct
@@ -16,7 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -29,19 +27,39 @@ _WRAPPERS = frozenset({"module", "_orig_mod"})
 """Parts of a name that data parallelism and compilation put in."""
 _STATES = ("video_encoder", "model_state_dict", "state_dict")
 
-# What numpy writes its scalars with, under the names that numpy 2 and numpy 1 gave it.
-_scalar: Any = np.float64(0).__reduce__()[0]
-_SAFE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_scalar, "numpy._core.multiarray.scalar"),
-    (_scalar, "numpy.core.multiarray.scalar"),
-    (codecs.encode, "_codecs.encode"),
-    np.dtype,
-    *(type(np.dtype(code)) for code in "?bhilqBHILQefd"),
+
+class _Unused:
+    """Stands for a numpy object of a metric or an optimizer, of which nothing is needed.
+
+    numpy's own makers are not let through: rebuilding a dtype from damaged bytes was seen to end
+    the process with a segmentation fault.
+    """
+
+    def __init__(self, *_args: object) -> None:
+        pass
+
+    def __setstate__(self, _state: object) -> None:
+        pass
+
+
+_NUMPY: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (_Unused, name)
+    for name in (
+        "numpy.dtype",
+        "numpy.ndarray",
+        "_codecs.encode",
+        *(
+            f"numpy.{core}.multiarray.{f}"
+            for core in ("_core", "core")
+            for f in ("scalar", "_reconstruct")
+        ),
+    )
 ]
 # What reading a damaged or hostile file was seen to raise, beside pickle.UnpicklingError.
 _DAMAGE = (
     RuntimeError, ValueError, TypeError, LookupError, AttributeError, EOFError, OSError,
-    ArithmeticError, AssertionError, ImportError, MemoryError, struct.error, zipfile.BadZipFile,
+    ArithmeticError, AssertionError, ImportError, MemoryError, SystemError, struct.error,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 
@@ -86,9 +104,9 @@ def _read_safetensors(source: Path) -> Mapping[Any, Any]:
 
 
 def _read_torch(source: Path) -> Mapping[object, object]:
-    zipped = zipfile.is_zipfile(source)
+    zipped = _is_zip(source)
     try:
-        with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_NUMPY), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's doubts about a damaged file, before it fails
             # Only the zipped format can be mapped, which spares reading optimizer states.
             content = torch.load(source, map_location="cpu", weights_only=True, mmap=zipped)
@@ -121,13 +139,20 @@ def _unpickling_error(name: str, error: pickle.UnpicklingError) -> EncoderError:
     )
 
 
+def _is_zip(source: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(source)
+    except zipfile.BadZipFile:  # it looks for the list of contents, and may trip over it
+        return False
+
+
 def _found(source: Path) -> str:
     with source.open("rb") as file:
         start = file.read(4)
     if not start:
         return "an empty file"
     # A zip whose list of contents, at the end, is gone.
-    cut = start == b"PK\x03\x04" and not zipfile.is_zipfile(source)
+    cut = start == b"PK\x03\x04" and not _is_zip(source)
     return f"a truncated file of {source.stat().st_size} bytes" if cut else "something else"
 
 

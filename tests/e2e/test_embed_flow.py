@@ -92,7 +92,9 @@ def test_every_input_is_accounted_for_and_a_rerun_embeds_nothing(embed, tmp_path
     assert first.by_status == {"embedded": 6, "skipped": 1, "quarantined": 0, "duplicate": 0}
     assert first.inputs == sum(first.by_status.values()) == 7
     assert (first.studies_embedded, first.videos_embedded) == (3, 6)
+    assert "a new identity key was made" in first.notes[0]
     again = embed()
+    assert again.notes == []
     assert again.by_status == first.by_status
     assert (again.studies_embedded, again.unchanged) == (0, 7)
     assert again.store_version == first.store_version
@@ -332,6 +334,18 @@ def test_a_deleted_patient_does_not_come_back(embed, tmp_path):
     assert len(atlas(tmp_path).similar(UIDS["a"]).hits) == 1
     with pytest.raises(NotFoundError, match="no such patient"):
         atlas(tmp_path).purge_patient("nobody")
+
+
+def test_an_interrupted_run_keeps_the_studies_that_are_complete(tmp_path, archive):
+    def interrupt(phase, done, total):
+        if phase == "studies" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Atlas.embed_into(tmp_path / "store", [archive], encoder=tiny(), on_progress=interrupt)
+    assert len(atlas(tmp_path).studies()) == 2
+    report = Atlas.embed_into(tmp_path / "store", [archive], encoder=tiny())
+    assert (report.studies_embedded, len(atlas(tmp_path).studies())) == (1, 3)
 
 
 def test_many_commits_end_in_a_compaction(embed, tmp_path, archive):

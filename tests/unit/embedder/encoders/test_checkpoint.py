@@ -53,6 +53,7 @@ def trained(tmp_path_factory):
         "train/temperature": np.float64(0.07),
         "best_val_loss": np.float32(1.5),
         "best_epoch": np.int64(9),
+        "recall": {"at": np.arange(3), "text": np.str_("k")},
         "highest_alignment_score": torch.tensor(0.3),
     }
     return save(tmp_path_factory.mktemp("trained") / "checkpoint.pt", content)
@@ -269,6 +270,17 @@ def test_no_such_file(tmp_path, out, make, message):
         source.mkdir()
     with pytest.raises(NotFoundError, match=message):
         bring(source, out)
+
+
+def test_a_damaged_numpy_type_does_not_end_the_process(tmp_path):
+    """numpy's own dtype crashed on this state; the reader must not rebuild it."""
+
+    class Type:
+        def __reduce__(self):
+            return np.dtype, ("f8", False, True), (3, "\udc80", 7, (1,), {}, -1, 2**62, 63)
+
+    source = save(tmp_path / "c.pt", {"video_encoder": {"a": torch.ones(1)}, "loss": Type()})
+    assert read_video_encoder(source).keys() == {"a"}
 
 
 def test_damaged_bytes_end_as_a_named_error(tmp_path):
