@@ -12,6 +12,7 @@ from core.schema import Level
 from index.faiss_index import FlatIndex, IndexInfo, Keys
 from index.search import Searchable
 from store.snapshot import Snapshot
+from store.store import Position
 
 _STALE_SHARE = 0.1
 """Share of rows that may be missing from an index, or dead in it, before it is built again."""
@@ -49,6 +50,7 @@ class IndexCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._ready: dict[tuple[str, Level], tuple[Position, Searchable]] = {}
 
     def build(self, snapshot: Snapshot, encoder_id: str, level: Level) -> FlatIndex:
         """Build the index of a snapshot, and save it where the next search finds it.
@@ -68,8 +70,17 @@ class IndexCache:
         """Return what a snapshot shows, ready to be searched.
 
         A saved index of another version serves as long as few of its rows changed; what it lacks
-        is read from the store, what is no longer visible is masked.
+        is read from the store, what is no longer visible is masked.  What was made ready stays in
+        memory until the store moves on.
         """
+        position = Position(snapshot.version, snapshot.deletions)
+        ready = self._ready.get((encoder_id, level))
+        if ready is None or ready[0] != position:
+            ready = (position, self._attach(snapshot, encoder_id, level))
+            self._ready[encoder_id, level] = ready
+        return ready[1]
+
+    def _attach(self, snapshot: Snapshot, encoder_id: str, level: Level) -> Searchable:
         keys = snapshot.keys(encoder_id, level)
         live = Keys(keys["uid"], keys["commit_id"])
         index = self._usable(encoder_id, level, live)
@@ -93,6 +104,7 @@ class IndexCache:
 
     def clear(self) -> None:
         """Remove every saved index of the store."""
+        self._ready.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _usable(self, encoder_id: str, level: Level, live: Keys) -> FlatIndex | None:

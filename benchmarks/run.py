@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import decoders, encode, search
+from benchmarks import decoders, encode, frames, search
 
 if __name__ == "__main__":
     decoders.main()
+    frames.main()
     encode.main()
     search.main()

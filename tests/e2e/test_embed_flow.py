@@ -152,6 +152,17 @@ def test_similar_takes_original_and_surrogate_uids_and_leaves_the_patient_out(em
         atlas(tmp_path).similar("1.2.3")
 
 
+def test_one_atlas_follows_the_store(embed, tmp_path, archive):
+    embed()
+    opened = atlas(tmp_path)
+    assert len(opened.similar(UIDS["a"]).hits) == 2
+    cine(archive / "d", "d1", study="c", StudyInstanceUID="1.2.826.0.1.4", PatientID="patient-d")
+    embed()
+    assert len(opened.similar(UIDS["a"]).hits) == 3
+    opened.purge_patient("patient-d")
+    assert len(opened.similar(UIDS["a"]).hits) == 2
+
+
 def test_an_added_video_embeds_its_study_again_and_no_other(embed, tmp_path, archive):
     embed()
     old = atlas(tmp_path).snapshot()
