@@ -21,10 +21,10 @@ $(INSTALLED): pyproject.toml requirements.lock
 	touch $@
 
 test: $(INSTALLED)  ## run the default tests (offline, CPU)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
-	$(BIN)/python -m pytest -m slow -o timeout=3600
+	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
 
 check: $(INSTALLED)  ## lint, types, import direction, generated docs
 	$(BIN)/ruff format --check .

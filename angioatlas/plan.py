@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.outcomes import Code, InputRefused, Status
-from core.schema import Cine
+from core.schema import MAX_STUDY_CINES, Cine
 from core.uris import path_of
 from embedder.discover import Offered
 from store.inputs import InputRow, Ledger
@@ -195,12 +195,27 @@ def plan_studies(
     for study_uid in study_uids:
         before = kept.get(study_uid, ())
         remaining = [cine for cine in before if cine.source_uri not in gone]
-        cines, conflicts = _same_patient(remaining, by_study.get(study_uid, []))
-        plan.settled += conflicts
+        new, excess = _within_limit(remaining, by_study.get(study_uid, []))
+        cines, conflicts = _same_patient(remaining, new)
+        plan.settled += [*excess, *conflicts]
         if cines or before:
             left = tuple(left_by_study.get(study_uid, ()))
             plan.work.append(StudyWork(study_uid, cines, before, left))
     return plan
+
+
+def _within_limit(
+    remaining: Sequence[Cine], found: Sequence[Found]
+) -> tuple[Sequence[Found], list[InputRow]]:
+    """Refuse what would make a study impossibly large: the last ones, in study order."""
+    room = max(0, MAX_STUDY_CINES - len(remaining))
+    if len(found) <= room:
+        return found, []
+    ordered = sorted(found, key=lambda each: each.cine.order)
+    refusal = InputRefused(
+        Code.TOO_MANY_CINES, f"its study has {len(remaining) + len(found)} cines"
+    )
+    return ordered[:room], [refuse(each.offered, refusal, each.cine) for each in ordered[room:]]
 
 
 def _same_patient(

@@ -56,6 +56,7 @@ class Code(StrEnum):
     CHANGED_WHILE_READ = "changed_while_read"
     UID_CONFLICT = "uid_conflict"
     PATIENT_CONFLICT = "patient_conflict"
+    TOO_MANY_CINES = "too_many_cines"
 
     SAME_INSTANCE = "same_instance"
 
@@ -145,6 +146,11 @@ OUTCOMES: dict[Code, Outcome] = {
         _Q,
         "the study belongs to another PatientID by its other files",
         "correct the PatientID in the archive",
+    ),
+    Code.TOO_MANY_CINES: Outcome(
+        _Q,
+        "its study has more cines than any real study",
+        "find out why so many files carry one StudyInstanceUID",
     ),
     Code.SAME_INSTANCE: Outcome(
         Status.DUPLICATE,

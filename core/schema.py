@@ -11,6 +11,9 @@ EMBEDDING_DIM = 512
 CLIP_FRAMES = 16
 """Frames of a cine that an encoder sees."""
 
+MAX_STUDY_CINES = 1000
+"""Cines of one study at the most; real ones have tens.  A model has so many positions at least."""
+
 
 class Level(StrEnum):
     """What a search ranks."""

@@ -1,6 +1,7 @@
 """The command line as its user meets it: output, errors, exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -130,6 +131,19 @@ def test_exported_duckdb_answers_cosine_search(store, tmp_path):
     )
     assert provenance["encoder_id"] == TinyEncoder.encoder_id
     assert "Research use only" in provenance["notice"]
+
+
+def test_the_sql_of_the_documents_runs_on_an_export(store, tmp_path):
+    out = tmp_path / "out.duckdb"
+    run("export", out, "--store", store)
+    document = Path(__file__).parents[2] / "docs/export.md"
+    blocks = re.findall(r"```sql\n(.*?)```", document.read_text(), flags=re.DOTALL)
+    assert len(blocks) >= 2
+    with duckdb.connect(str(out), read_only=True) as connection:
+        study = connection.sql("from studies order by n_videos desc").fetchall()[0][0]
+        connection.execute("set variable study = $1", [study])
+        for block in blocks:
+            assert connection.sql(block).fetchall()
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

@@ -4,6 +4,7 @@ import pytest
 
 from angioatlas.plan import Found, plan_studies, resolve_instances, settle
 from core.outcomes import Code, InputRefused, Status
+from core.schema import MAX_STUDY_CINES
 from embedder.discover import Offered
 from store.inputs import Ledger, rows_to_arrow
 from tests.support.cines import make_cine
@@ -152,4 +153,13 @@ def test_a_study_belongs_to_one_patient():
     assert {cine.patient_id for cine in made.work[0].cines} == {"p1"}
     assert [(row.uri, row.code) for row in made.settled] == [
         ("file:///archive/2", Code.PATIENT_CONFLICT)
+    ]
+
+
+def test_an_impossibly_large_study_is_cut_and_the_rest_quarantined():
+    fresh = [found(str(i), instance_number=i) for i in range(MAX_STUDY_CINES + 3)]
+    made = plan(fresh)
+    assert len(made.work[0].cines) == MAX_STUDY_CINES
+    assert [(row.code, row.sop_uid) for row in made.settled] == [
+        (Code.TOO_MANY_CINES, str(i)) for i in range(MAX_STUDY_CINES, MAX_STUDY_CINES + 3)
     ]
