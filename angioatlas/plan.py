@@ -187,6 +187,8 @@ def plan_studies(
     for left_row in dropped.values():
         left_by_study.setdefault(left_row.study_uid, []).append(left_row)
     gone = set(dropped) | plan.offered.keys()
+    # An instance may come back from another place while the file it was read from is unreadable.
+    replaced = {each.cine.sop_uid for each in fresh}
     rows = [row for uri in sorted(gone) if (row := ledger.get(uri)) is not None]
     affected = [row.study_uid for row in rows if row.study_uid and row.status is Status.EMBEDDED]
     missing = [uid for uid in known_studies if uid not in in_space]
@@ -194,7 +196,9 @@ def plan_studies(
     kept = current(study_uids)
     for study_uid in study_uids:
         before = kept.get(study_uid, ())
-        remaining = [cine for cine in before if cine.source_uri not in gone]
+        remaining = [
+            cine for cine in before if cine.source_uri not in gone and cine.sop_uid not in replaced
+        ]
         new, excess = _within_limit(remaining, by_study.get(study_uid, []))
         cines, conflicts = _same_patient(remaining, new)
         plan.settled += [*excess, *conflicts]

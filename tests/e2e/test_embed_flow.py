@@ -258,6 +258,21 @@ def test_quarantined_is_tried_again_only_when_asked(embed, tmp_path, archive):
     assert embed().studies_embedded == 1
 
 
+def test_a_good_copy_replaces_a_file_that_went_bad(embed, tmp_path, archive):
+    embed()
+    original = archive / "a" / "a1.dcm"
+    whole = original.read_bytes()
+    original.write_bytes(whole[:-5000])
+    assert embed().by_code["truncated"] == 1
+    assert len(atlas(tmp_path).videos()) == 6  # nothing is lost by a bad copy
+    (archive / "restored.dcm").write_bytes(whole)
+    report = embed()
+    assert report.videos_embedded == 2
+    videos = atlas(tmp_path).videos()
+    assert len(videos) == 6
+    assert videos["source_uri"].str.endswith("restored.dcm").sum() == 1
+
+
 def test_a_study_of_two_patients_keeps_the_first(embed, tmp_path, archive):
     cine(archive / "a", "ax", study="a", PatientID="somebody else", SeriesTime="235900")
     cine(archive / "a", "ay", study="a", PatientID=None)
