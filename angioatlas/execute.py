@@ -74,19 +74,18 @@ class Execution:
         """Where each input of the run stands, by uri."""
         self._pending = _Pending()
 
-    def settle(self, rows: Iterable[InputRow]) -> None:
-        """Note where inputs stand; written with the next commit."""
-        for row in rows:
-            self.settled[row.uri] = row
-            self._pending.inputs[row.uri] = row
-            if len(self._pending.inputs) >= _LEDGER_ROWS_PER_COMMIT:
+    def settle_what_needs_no_decoding(self) -> None:
+        """Note the inputs that the plan settled already; all but the last of many are committed."""
+        for start in range(0, len(self.plan.settled), _LEDGER_ROWS_PER_COMMIT):
+            if start:
                 self.commit()
+            self._settle(self.plan.settled[start : start + _LEDGER_ROWS_PER_COMMIT])
 
     def remove_lost_studies(self) -> None:
         """Take out the studies that lost all their cines."""
         for work in self.plan.work:
             if not work.cines:
-                self.settle(work.dropped)
+                self._settle(work.dropped)
                 self._pending.done.append((work, None))
                 self.report.studies_removed += 1
 
@@ -129,13 +128,19 @@ class Execution:
             )
         )
 
+    def _settle(self, rows: Iterable[InputRow]) -> None:
+        # Never commits: the row of a cine and the vectors of its study become visible together.
+        for row in rows:
+            self.settled[row.uri] = row
+            self._pending.inputs[row.uri] = row
+
     def _take(self, work: StudyWork, study: EmbeddedStudy) -> None:
-        self.settle(work.dropped)
-        self.settle(
+        self._settle(work.dropped)
+        self._settle(
             self._row(cine, Status.EMBEDDED, sha256=sha256)
             for cine, sha256 in zip(study.cines, study.sha256, strict=True)
         )
-        self.settle(
+        self._settle(
             self._row(cine, refusal.status, refusal=refusal) for cine, refusal in study.refused
         )
         if study.cines or work.before:

@@ -201,7 +201,7 @@ def _pool(settings: Settings) -> GuardedPool:
 def _carry_out(
     execution: Execution, encoder: EncoderHandle, pool: GuardedPool, on_progress: OnProgress
 ) -> None:
-    execution.settle(execution.plan.settled)
+    execution.settle_what_needs_no_decoding()
     execution.remove_lost_studies()
     total = sum(bool(work.cines) for work in execution.plan.work)
     if total:

@@ -139,7 +139,8 @@ class Survey:
     def _trusts(self, row: InputRow) -> bool:
         match row.status:
             case Status.EMBEDDED:
-                return not self.options.verify
+                # A row without its study would be a broken promise: the file is read again.
+                return not self.options.verify and row.study_uid in self.known.studies
             case Status.QUARANTINED:
                 return not self.options.retry
             case _:
