@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-.PHONY: help install test test-slow check format bench docs clean
+.PHONY: help install test test-slow coverage check format docs bench clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -25,6 +25,9 @@ test: $(INSTALLED)  ## run the default tests (offline, CPU)
 
 test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
 	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
+
+coverage: $(INSTALLED)  ## run the default tests and measure branch coverage (floor 90 %)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-fail-under=90
 
 check: $(INSTALLED)  ## lint, types, import direction, generated docs
 	$(BIN)/ruff format --check .

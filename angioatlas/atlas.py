@@ -24,12 +24,13 @@ import pyarrow.compute as pc
 from angioatlas import export as export_
 from angioatlas import ingest
 from angioatlas import retrieve as retrieve_
-from angioatlas.identities import lookup_identity, open_map
+from angioatlas.identities import lookup_identity, map_file
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.report import EmbedReport
 from angioatlas.survey import OnProgress
 from core.errors import NotFoundError, UsageError
+from core.identity_map import IdentityMap
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
@@ -298,10 +299,10 @@ class Atlas:
                 "angioatlas export lists the patient ids of the store in `studies`",
             )
         # The private map is cleared while the store still knows what to look for in it.
-        private_map = open_map(identity, self.settings.identity_key) if identity else None
-        if private_map is not None:
-            with private_map:
-                private_map.forget(surrogates)
+        private_map = map_file(self.settings.identity_key)
+        if private_map.exists():
+            with IdentityMap(private_map) as known:
+                known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
 

@@ -65,8 +65,13 @@ def lookup_identity(record: IdentityRecord, key_file: Path) -> Identity | None:
         return None
 
 
-def open_map(identity: Identity, key_file: Path) -> IdentityMap | None:
+def open_map(record: IdentityRecord, key_file: Path) -> IdentityMap | None:
     """Open the private way back beside the key; None when identifiers are kept."""
-    if identity.record.mode is IdentityMode.KEPT:
+    if record.mode is IdentityMode.KEPT:
         return None
-    return IdentityMap(key_file.with_suffix(".map.sqlite"))
+    return IdentityMap(map_file(key_file))
+
+
+def map_file(key_file: Path) -> Path:
+    """Return where the private way back of a key is."""
+    return key_file.with_suffix(".map.sqlite")

@@ -223,7 +223,7 @@ def _would_stand(plan: Plan) -> dict[str, InputRow]:
 
 def _record_surrogates(identity: Identity, settings: Settings, survey: Survey) -> None:
     """Keep the private way back, before anything that needs it is committed."""
-    private_map = open_map(identity, settings.identity_key)
+    private_map = open_map(identity.record, settings.identity_key)
     if private_map is not None:
         with private_map:
             private_map.record(survey.findings.surrogates)

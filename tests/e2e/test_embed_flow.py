@@ -9,7 +9,8 @@ import pytest
 
 from angioatlas.atlas import Atlas
 from angioatlas.ingest import EmbedOptions, EncoderHandle
-from core.errors import NotFoundError, UsageError
+from core.errors import IdentityError, NotFoundError, UsageError
+from core.identity_map import IdentityMap
 from core.schema import Level
 from core.settings import load_settings
 from tests.support.dicom import moving_frames, write_cine, write_dicomdir
@@ -351,8 +352,15 @@ def test_dates_shift_by_one_constant_per_patient(embed, tmp_path):
 
 def test_a_deleted_patient_does_not_come_back(embed, tmp_path):
     embed()
-    atlas(tmp_path).similar(UIDS["b"])
+    query = atlas(tmp_path).similar(UIDS["b"]).query_uid
+    private_map = load_settings().identity_key.with_suffix(".map.sqlite")
+    with IdentityMap(private_map) as known:
+        assert known.original(query) == UIDS["b"]
     atlas(tmp_path).purge_patient("patient-b")
+    with IdentityMap(private_map) as known:
+        assert known.original(query) is None
+    assert b"patient-b" not in private_map.read_bytes()
+    assert atlas(tmp_path).indexes() == []
     assert len(atlas(tmp_path).studies()) == 2
     report = embed()
     assert report.by_code["patient_deleted"] == 3
@@ -372,6 +380,32 @@ def test_an_interrupted_run_keeps_the_studies_that_are_complete(tmp_path, archiv
     assert len(atlas(tmp_path).studies()) == 2
     report = Atlas.embed_into(tmp_path / "store", [archive], encoder=tiny())
     assert (report.studies_embedded, len(atlas(tmp_path).studies())) == (1, 3)
+
+
+def test_another_modality_is_read_again_when_it_is_admitted(embed, tmp_path, archive):
+    ultrasound = "1.2.840.10008.5.1.4.1.1.3.1"
+    cine(archive, "us", study="c", Modality="US", SOPClassUID=ultrasound, PatientID="patient-c")
+    assert embed().by_code["other_modality"] == 1
+    settings = load_settings().with_embed(modalities=("XA", "RF", "US"))
+    report = Atlas.embed_into(tmp_path / "store", [archive], encoder=tiny(), settings=settings)
+    assert report.videos_embedded == 2  # its study, as a whole
+    assert report.by_status["skipped"] == 1
+
+
+def test_a_store_can_be_read_without_its_key_and_not_be_added_to(
+    embed, tmp_path, clean_environment
+):
+    embed()
+    surrogate = atlas(tmp_path).studies()["study_uid"][0]
+    (clean_environment / ".config/angioatlas/identity.key").unlink()
+    assert len(atlas(tmp_path).similar(surrogate).hits) == 2
+    with pytest.raises(NotFoundError, match="no study"):
+        atlas(tmp_path).similar(UIDS["a"])  # originals cannot be looked up
+    with pytest.raises(IdentityError, match="none is given"):
+        embed()
+    pseudonym = atlas(tmp_path).studies()["patient_id"][0]
+    atlas(tmp_path).purge_patient(pseudonym)
+    assert len(atlas(tmp_path).studies()) == 2
 
 
 def test_many_commits_end_in_a_compaction(embed, tmp_path, archive):
