@@ -25,6 +25,7 @@ from core.ids import Identity, IdentityMode, KeptIdentity
 from core.outcomes import Status
 from core.provenance import Run
 from core.settings import Settings
+from embedder.discover import existing
 from embedder.encoders.spec import Encoder
 from embedder.guard.pool import GuardedPool
 from store.inputs import InputRow
@@ -94,6 +95,7 @@ def embed(
     began = time.monotonic()
     run = Run.begin()
     report = EmbedReport(run.run_id, encoder.encoder_id, options.dry_run)
+    paths = existing(paths)  # before a store is made for nothing
     store, identity = _open(store_path, settings, options, report.notes)
     with ExitStack() as stack:
         writer = None

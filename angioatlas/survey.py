@@ -96,6 +96,7 @@ class Survey:
         # Called before the headers are mapped: it reads DICOMDIRs in the same pool.
         offered = discover(paths, read_dicomdir=partial(read_dicomdir, pool=pool))
         self._read_headers(self._not_trusted(offered), pool)
+        self.on_progress("headers", len(self.findings.seen), len(self.findings.seen))
         if self.options.prune:
             self._drop_what_left(paths)
             self._read_headers(self._copies_of_dropped(), pool)

@@ -78,13 +78,25 @@ def discover(
     NotFoundError
         When one of `paths` does not exist, before anything is yielded.
     """
+    given = existing(paths)
+    read = read_dicomdir or _read_here
+    return _walk_all(given, {path: read(path) for path in given if is_dicomdir(path)})
+
+
+def existing(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths made absolute.
+
+    Raises
+    ------
+    NotFoundError
+        When one of them does not exist.
+    """
     # Without ".." and ".", so that one file has one uri however the path to it is written.
     given = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100
     for path in given:
         if not os.path.lexists(path):
             raise NotFoundError(f"no such file or folder: {path}", "check the spelling")
-    read = read_dicomdir or _read_here
-    return _walk_all(given, {path: read(path) for path in given if is_dicomdir(path)})
+    return given
 
 
 def _read_here(dicomdir: Path) -> References | InputRefused:

@@ -28,7 +28,7 @@ _SHOWN = 10
 def embed(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH...", help="Files, folders or DICOMDIRs.", show_default=False),
+        typer.Argument(metavar="PATH", help="Files, folders or DICOMDIRs.", show_default=False),
     ],
     store: StoreOption = None,
     encoder: Annotated[

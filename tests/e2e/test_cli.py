@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app
 from angioatlas.ingest import EncoderHandle
+from core.errors import NotFoundError
 from core.settings import load_settings
 from tests.e2e.test_embed_flow import UIDS, cine
 from tests.support.tiny import TinyEncoder
@@ -72,6 +73,16 @@ def test_errors_are_two_lines_with_the_next_step(words, code, message):
     assert message in lines[0]
     assert lines[1].startswith("hint: ")
     assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_path_makes_no_store(tmp_path):
+    with pytest.raises(NotFoundError, match="no such file or folder"):
+        Atlas.embed_into(
+            tmp_path / "new",
+            [tmp_path / "nowhere"],
+            encoder=EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder),
+        )
+    assert not (tmp_path / "new").exists()
 
 
 def test_debug_shows_the_traceback():
