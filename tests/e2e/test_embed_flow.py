@@ -169,7 +169,7 @@ def test_an_added_video_embeds_its_study_again_and_no_other(embed, tmp_path, arc
     old = atlas(tmp_path).snapshot()
     before = old.vectors("tiny-000000000000", Level.STUDY)[1].copy()
     cine(archive / "a", "a3", study="a")
-    report = embed()
+    report = atlas(tmp_path).embed([archive], encoder=tiny())
     assert (report.studies_embedded, report.videos_embedded) == (1, 3)
     assert old.videos().num_rows == 6
     np.testing.assert_array_equal(old.vectors("tiny-000000000000", Level.STUDY)[1], before)
