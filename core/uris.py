@@ -13,7 +13,8 @@ def uri_of(path: Path) -> str:
     Parameters
     ----------
     path : Path
-        Made absolute; symbolic links stay.
+        Made absolute, without "." and "..", so that a file has one URI however the path to it is
+        written; symbolic links stay.
 
     Returns
     -------
@@ -21,7 +22,8 @@ def uri_of(path: Path) -> str:
         Bytes outside the unreserved set are percent-encoded, so any file name survives, also one
         that is not valid UTF-8.
     """
-    return "file://" + urllib.parse.quote(os.fsencode(path.absolute()))
+    absolute = os.path.abspath(path)  # noqa: PTH100  pathlib keeps ".."
+    return "file://" + urllib.parse.quote(os.fsencode(absolute))
 
 
 def path_of(uri: str) -> Path:

@@ -91,8 +91,7 @@ def existing(paths: Iterable[Path]) -> list[Path]:
     NotFoundError
         When one of them does not exist.
     """
-    # Without ".." and ".", so that one file has one uri however the path to it is written.
-    given = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100
+    given = [path.absolute() for path in paths]
     for path in given:
         if not os.path.lexists(path):
             raise NotFoundError(f"no such file or folder: {path}", "check the spelling")
