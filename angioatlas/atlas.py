@@ -289,10 +289,7 @@ class Atlas:
         """
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         may_be = identity.resolve_patient(patient) if identity else (patient,)
-        with self.store.snapshot() as snapshot:
-            patient_id, surrogates = _patient_rows(snapshot, may_be)
-        if patient_id is None:
-            patient_id = next((each for each in may_be if self.store.is_deleted(each)), None)
+        patient_id, surrogates = self._find_patient(may_be)
         if patient_id is None:
             raise NotFoundError(
                 "the store has no such patient",
@@ -305,6 +302,16 @@ class Atlas:
                 known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
+
+    def _find_patient(self, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
+        """Look for a patient in all that can be read, and among those whose purge did not end."""
+        for record in reversed(self.store.versions()):
+            # A patient whose files were pruned is in the older versions only, with all the bytes.
+            with self.store.snapshot(record.version) as snapshot:
+                patient_id, surrogates = _patient_rows(snapshot, may_be)
+            if patient_id is not None:
+                return patient_id, surrogates
+        return next((each for each in may_be if self.store.is_deleted(each)), None), []
 
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)

@@ -202,8 +202,8 @@ class Survey:
             if row.status is Status.DUPLICATE and path_of(row.uri).is_file()
         ]
         for offered in discover(copies):
-            self.findings.trusted.pop(offered.uri, None)
             if offered.refusal is None:
+                self.findings.trusted.pop(offered.uri, None)
                 yield offered
 
 

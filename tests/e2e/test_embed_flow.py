@@ -383,6 +383,21 @@ def test_an_interrupted_run_keeps_the_studies_that_are_complete(tmp_path, archiv
     assert (report.studies_embedded, len(atlas(tmp_path).studies())) == (1, 3)
 
 
+def test_a_patient_who_was_pruned_can_still_be_purged(embed, tmp_path, archive):
+    embed(keep_identifiers=True)
+    shutil.rmtree(archive / "b")
+    assert embed(prune=True).studies_removed == 1
+
+    def named():
+        files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+        return [path for path in files if b"patient-b" in path.read_bytes()]
+
+    assert named()  # older versions hold the patient
+    atlas(tmp_path).purge_patient("patient-b")
+    assert not named()
+    assert len(atlas(tmp_path).studies()) == 2
+
+
 def test_another_modality_is_read_again_when_it_is_admitted(embed, tmp_path, archive):
     ultrasound = "1.2.840.10008.5.1.4.1.1.3.1"
     cine(archive, "us", study="c", Modality="US", SOPClassUID=ultrasound, PatientID="patient-c")
