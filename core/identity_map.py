@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from core.closing import Closing
 from core.errors import IdentityError
 
 _BATCH: Final = 500
@@ -22,7 +23,7 @@ _BATCH: Final = 500
 _PATIENCE_S: Final = 30.0
 
 
-class IdentityMap:
+class IdentityMap(Closing):
     """Surrogates and their originals, in an SQLite file that only its owner can read.
 
     Parameters
@@ -60,17 +61,6 @@ class IdentityMap:
 
     def __repr__(self) -> str:
         return f"IdentityMap({str(self._path)!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
-from typing import Final, Self, final
+from typing import Final, final
 
 import pyarrow as pa
 
+from core.closing import Closing
 from core.errors import StoreError
 from store.batch import (
     CommitBatch,
@@ -114,7 +114,7 @@ def software_version() -> str:
 
 
 @final
-class StoreWriter:
+class StoreWriter(Closing):
     """The one writer of a store, for as long as it holds the lease.
 
     Made by `Store.writer`.
@@ -155,17 +155,6 @@ class StoreWriter:
     def log(self) -> list[CommitRecord]:
         """Every commit, the newest last."""
         return list(self._log)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the lease back."""

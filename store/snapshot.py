@@ -11,14 +11,14 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
-from typing import Any, Final, Literal, Self, final
+from typing import Any, Final, Literal, final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.closing import Closing
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import EMBEDDING_DIM, Level
 from store.commits import CommitRecord
@@ -65,7 +65,7 @@ class VectorBatch:
 
 
 @final
-class Snapshot:
+class Snapshot(Closing):
     """A pinned version.  Made by `Store.snapshot`; use it as a context manager or `close` it.
 
     It may be used from several threads.
@@ -104,17 +104,6 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return f"Snapshot(version={self.version})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let the version go."""
