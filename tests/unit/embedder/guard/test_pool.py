@@ -90,10 +90,10 @@ def test_a_crash_counts_only_in_a_fresh_worker():
 
 
 def test_hangs_are_killed_when_they_are_due():
-    with GuardedPool(2, seconds=0.4, preload=PRELOAD) as pool:
+    with GuardedPool(2, seconds=1, preload=PRELOAD) as pool:
         started = time.monotonic()
         results = reasons(pool.map(tasks.behave, ["hang", "hang", "fine", "fine"]))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
     assert results == [Code.TIME_LIMIT, Code.TIME_LIMIT, "fine", "fine"]
 
 
