@@ -20,6 +20,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -167,6 +168,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**given)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{config_file()} is not valid TOML: {error}", "correct it") from error
+    except SettingsError as error:
+        raise UsageError(
+            f"an environment variable cannot be read: {error}",
+            'lists are JSON, such as ["XA", "RF"]',
+        ) from error
     except ValidationError as error:
         raise _unusable(error) from error
 

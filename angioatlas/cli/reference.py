@@ -6,6 +6,7 @@ stale, so the documents cannot drift from the code.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from enum import EnumType
@@ -85,8 +86,8 @@ def _settings() -> str:
         "# Settings\n",
         "Strongest first: the command line, environment variables, the file `angioatlas.toml` in "
         "the working directory or `config.toml` in the user's configuration folder "
-        "(`ANGIOATLAS_CONFIG` names another). `angioatlas config show` tells what is in force and "
-        "why.\n",
+        "(`ANGIOATLAS_CONFIG` names another). Lists are JSON. `angioatlas config show` tells what "
+        "is in force and why.\n",
         "| setting | environment variable | default | meaning |",
         "|---|---|---|---|",
     ]
@@ -99,11 +100,21 @@ def _settings() -> str:
                 continue
             path = (*prefix, name)
             variable = "ANGIOATLAS_" + "__".join(path).upper()
-            default = "by platform" if field.default_factory else f"`{field.default}`"
+            default = "by platform" if field.default_factory else _shown(field.default)
             out.append(f"| `{'.'.join(path)}` | `{variable}` | {default} | {field.description} |")
 
     walk(Settings, ())
     return "\n".join(out) + "\n"
+
+
+def _shown(default: Any) -> str:
+    match default:
+        case None:
+            return "none"
+        case tuple():
+            return f"`{json.dumps(default)}`"
+        case _:
+            return f"`{default}`"
 
 
 def _outcomes() -> str:

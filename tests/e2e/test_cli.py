@@ -228,6 +228,19 @@ def test_a_wrong_configuration_file_is_named(tmp_path, monkeypatch, text, messag
     assert message in run("config", "show", code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("EMBED__MODALITIES", "XA,US", "an environment variable cannot be read"),
+        ("EMBED__DEVICE", "abacus", "'embed.device' cannot be used"),
+        ("CONFIG", "/nowhere.toml", "ANGIOATLAS_CONFIG names '/nowhere.toml'"),
+    ],
+)
+def test_a_wrong_environment_variable_is_named(monkeypatch, variable, value, message):
+    monkeypatch.setenv(f"ANGIOATLAS_{variable}", value)
+    assert message in run("config", "show", code=2).stderr
+
+
 def test_doctor_finds_what_is_broken(store, clean_environment):
     findings = as_json("doctor", "--store", store)
     states = {finding["check"]: finding["state"] for finding in findings}
