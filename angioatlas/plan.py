@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from angioatlas.sources import Sources, left
 from core.outcomes import Code, InputRefused, Status
 from core.schema import MAX_STUDY_CINES, Cine
 from core.uris import path_of
@@ -126,7 +127,11 @@ def resolve_instances(
     settled: list[InputRow] = []
     for each, keeper_uri, keeper_sha256 in suspects:
         mine = digests[each.offered.uri]
-        theirs = keeper_sha256 or digests[keeper_uri]
+        theirs = keeper_sha256
+        if keeper_uri != each.offered.uri:
+            # The keeper itself may have changed in the meantime, and its copies with it.
+            now = digests.get(keeper_uri)
+            theirs = now if isinstance(now, str) else keeper_sha256
         if isinstance(mine, InputRefused):
             settled.append(refuse(each.offered, mine, each.cine))
         elif keeper_uri == each.offered.uri and mine != theirs:
@@ -157,8 +162,9 @@ def plan_studies(
     fresh: Sequence[Found],
     *,
     current: Callable[[Collection[str]], Mapping[str, tuple[Cine, ...]]],
-    dropped: Mapping[str, InputRow],
+    dropped: Collection[str],
     ledger: Ledger,
+    settled: Sequence[InputRow],
     known_studies: Iterable[str],
     in_space: Collection[str],
 ) -> Plan:
@@ -170,22 +176,21 @@ def plan_studies(
         New or changed cines.
     current : callable
         Study UIDs to their visible cines.
-    dropped : mapping of str to InputRow
-        By uri: the new ledger rows of inputs that left the archive.
+    dropped : collection of str
+        Uris that left the archive.
     ledger : Ledger
         Tells which instance a replaced or dropped file held.
+    settled : sequence of InputRow
+        What is settled already; becomes part of the plan.
     known_studies : iterable of str
         Studies of inputs that were offered and are unchanged.
     in_space : collection of str
         Studies whose current vectors exist in the encoder's space.
     """
-    plan = Plan(offered={each.offered.uri: each.offered for each in fresh})
+    plan = Plan(settled=list(settled), offered={each.offered.uri: each.offered for each in fresh})
     by_study: dict[str, list[Found]] = {}
     for each in fresh:
         by_study.setdefault(each.cine.study_uid, []).append(each)
-    left_by_study: dict[str | None, list[InputRow]] = {}
-    for left_row in dropped.values():
-        left_by_study.setdefault(left_row.study_uid, []).append(left_row)
     gone = set(dropped) | plan.offered.keys()
     # An instance may come back from another place while the file it was read from is unreadable.
     replaced = {each.cine.sop_uid for each in fresh}
@@ -193,19 +198,28 @@ def plan_studies(
     affected = [row.study_uid for row in rows if row.study_uid and row.status is Status.EMBEDDED]
     missing = [uid for uid in known_studies if uid not in in_space]
     study_uids = [*dict.fromkeys([*by_study, *affected, *missing])]
+    sources = Sources(ledger, settled, gone)
     kept = current(study_uids)
     for study_uid in study_uids:
         before = kept.get(study_uid, ())
-        remaining = [
-            cine for cine in before if cine.source_uri not in gone and cine.sop_uid not in replaced
-        ]
+        found = [sources.of(cine) for cine in before if cine.sop_uid not in replaced]
+        remaining = [cine for cine in found if cine is not None]
         new, excess = _within_limit(remaining, by_study.get(study_uid, []))
         cines, conflicts = _same_patient(remaining, new)
         plan.settled += [*excess, *conflicts]
         if cines or before:
-            left = tuple(left_by_study.get(study_uid, ()))
-            plan.work.append(StudyWork(study_uid, cines, before, left))
+            plan.work.append(StudyWork(study_uid, cines, before, _left(before, cines, ledger)))
     return plan
+
+
+def _left(before: Sequence[Cine], cines: Sequence[Cine], ledger: Ledger) -> tuple[InputRow, ...]:
+    """Return the new ledger rows of files that the study was read from and that are gone."""
+    still = {cine.source_uri for cine in cines}
+    uris = [cine.source_uri for cine in before if cine.source_uri not in still]
+    rows = [row for uri in uris if (row := ledger.get(uri)) is not None]
+    return tuple(
+        left(row) for row in rows if row.status is Status.EMBEDDED and not path_of(row.uri).exists()
+    )
 
 
 def _within_limit(

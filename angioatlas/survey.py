@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Findings:
     trusted: dict[str, InputRow] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     settled: list[InputRow] = field(default_factory=list)
-    dropped: dict[str, InputRow] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
     surrogates: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -99,18 +99,18 @@ class Survey:
         self.on_progress("headers", len(self.findings.seen), len(self.findings.seen))
         if self.options.prune:
             self._drop_what_left(paths)
-            self._read_headers(self._copies_of_dropped(), pool)
         fresh, settled = resolve_instances(
             self.findings.found,
             ledger=self.known.ledger,
             dropped=self.findings.dropped,
             hash_files=partial(hash_files, pool=pool),
         )
-        plan = plan_studies(
+        return plan_studies(
             fresh,
             current=self.known.cines,
             dropped=self.findings.dropped,
             ledger=self.known.ledger,
+            settled=[*self.findings.settled, *settled],
             known_studies=[
                 row.study_uid
                 for row in self.findings.trusted.values()
@@ -118,8 +118,6 @@ class Survey:
             ],
             in_space=self.known.in_space,
         )
-        plan.settled += [*self.findings.settled, *settled]
-        return plan
 
     def _not_trusted(self, inputs: Iterator[Offered]) -> Iterator[Offered]:
         exclude = self.options.exclude
@@ -190,21 +188,7 @@ class Survey:
             if row.status is not Status.EMBEDDED or uri in found.seen:
                 continue
             if uri.startswith(roots) and not uri.startswith(blind) and not path_of(uri).exists():
-                found.dropped[uri] = _left(row)
-
-    def _copies_of_dropped(self) -> Iterator[Offered]:
-        """Offer the known duplicates of dropped files, to take their place."""
-        lost = sorted({row.sop_uid for row in self.findings.dropped.values() if row.sop_uid})
-        copies = [
-            path_of(row.uri)
-            for sop_uid in lost
-            for row in self.known.ledger.of_instance(sop_uid)
-            if row.status is Status.DUPLICATE and path_of(row.uri).is_file()
-        ]
-        for offered in discover(copies):
-            if offered.refusal is None:
-                self.findings.trusted.pop(offered.uri, None)
-                yield offered
+                found.dropped.add(uri)
 
 
 def read_dicomdir(dicomdir: Path, *, pool: GuardedPool) -> References | InputRefused:
@@ -217,13 +201,6 @@ def hash_files(paths: Sequence[Path], *, pool: GuardedPool) -> list[str | InputR
     """Return the sha256 of each file, in hexadecimal, or why it cannot be read."""
     hashed = pool.map(file_sha256, paths, ahead=len(paths) or 1, fallback=Code.UNREADABLE)
     return [digest for _, digest in hashed]
-
-
-def _left(row: InputRow) -> InputRow:
-    refusal = InputRefused(Code.NO_LONGER_THERE)
-    return replace(
-        row, status=refusal.status, code=refusal.reason, message=refusal.message, sha256=None
-    )
 
 
 def _surrogates(original: Cine, stored: Cine) -> list[tuple[str, str, str]]:

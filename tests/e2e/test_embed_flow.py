@@ -233,6 +233,33 @@ def test_a_copy_takes_over_when_the_original_is_pruned(embed, tmp_path, archive)
     assert len(atlas(tmp_path).videos()) == 6
 
 
+def test_a_study_whose_files_were_moved_is_read_from_their_new_place(embed, tmp_path, archive):
+    embed()
+    (archive / "b").rename(archive / "moved")
+    assert embed().by_status["duplicate"] == 3  # nothing to embed: the same bytes
+    cine(archive / "moved", "b4", study="b")
+    report = embed()
+    assert report.videos_embedded == 4
+    assert report.by_status == {"embedded": 7, "skipped": 1, "quarantined": 0, "duplicate": 0}
+    videos = atlas(tmp_path).videos(UIDS["b"])
+    assert videos["source_uri"].str.contains("/moved/").all()
+    rows = atlas(tmp_path).inputs()
+    old = rows[rows["uri"].str.contains("/archive/b/")]
+    assert set(old["code"]) == {"no_longer_there"}
+
+
+def test_copies_that_change_together_stay_copies(embed, tmp_path, archive):
+    shutil.copy(archive / "c" / "c1.dcm", archive / "z.dcm")
+    assert embed().by_status["duplicate"] == 1
+    cine(archive / "c", "c1", study="c", seed=9)
+    shutil.copy(archive / "c" / "c1.dcm", archive / "z.dcm")
+    report = embed()
+    assert report.videos_embedded == 1
+    # The files of a folder come before those of its folders.
+    assert ledger(tmp_path)["z.dcm"] == ("embedded", None)
+    assert ledger(tmp_path)["c1.dcm"] == ("duplicate", "same_instance")
+
+
 def test_touched_duplicate_and_conflicting_files(embed, tmp_path, archive):
     embed()
     os.utime(archive / "a" / "a1.dcm", ns=(1, 1))

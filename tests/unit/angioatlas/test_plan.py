@@ -98,9 +98,8 @@ def plan(fresh, before=(), *, dropped=(), known_studies=(), in_space=("1.2.3",))
     return plan_studies(
         fresh,
         current=lambda uids: {uid: stored[uid] for uid in uids if uid in stored},
-        dropped={
-            each.offered.uri: embedded(each) for each in before if each.offered.uri in dropped
-        },
+        dropped=set(dropped),
+        settled=[],
         ledger=ledger_of(*(embedded(each) for each in before)),
         known_studies=known_studies,
         in_space=in_space,
