@@ -12,8 +12,7 @@ from angioatlas.known import Known
 from angioatlas.plan import Found, Plan, plan_studies, refuse, resolve_instances
 from core.ids import Identity
 from core.outcomes import Code, InputRefused, Status
-from core.schema import Cine
-from core.settings import EmbedSettings
+from core.schema import CINE_MODALITIES, Cine
 from core.uris import path_of, uri_of
 from embedder.dicom.cine import read_header
 from embedder.dicom.dicomdir import referenced_files
@@ -88,7 +87,7 @@ class Survey:
         # What left the archive and came back is read again, and so is what an earlier run may
         # have skipped for its modality when this run admits more.
         self._reconsidered = {Code.NO_LONGER_THERE}
-        if options.modalities - set(EmbedSettings().modalities):
+        if options.modalities - set(CINE_MODALITIES):
             self._reconsidered.add(Code.OTHER_MODALITY)
 
     def plan(self, paths: Sequence[Path], pool: GuardedPool) -> Plan:

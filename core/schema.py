@@ -11,6 +11,10 @@ EMBEDDING_DIM = 512
 CLIP_FRAMES = 16
 """Frames of a cine that an encoder sees."""
 
+UNIT_NORM_TOLERANCE = 1e-3
+"""How far the length of an L2-normalised vector may be from 1."""
+CINE_MODALITIES = ("XA", "RF")
+"""Modalities whose multi-frame images are cines, whatever their SOP class."""
 MAX_STUDY_CINES = 1000
 """Cines of one study at the most; real ones have tens.  A model has so many positions at least."""
 

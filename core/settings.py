@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from core.errors import UsageError
+from core.schema import CINE_MODALITIES
 
 
 def _user_folder(variable: str, default: str) -> Path:
@@ -46,7 +47,7 @@ class EmbedSettings(_Section):
     """How the batch embedder works."""
 
     modalities: tuple[str, ...] = Field(
-        ("XA", "RF"), description="Modalities whose multi-frame images are cines."
+        CINE_MODALITIES, description="Modalities whose multi-frame images are cines."
     )
     site: str | None = Field(None, description="Site name recorded with every study.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")

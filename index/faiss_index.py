@@ -26,10 +26,8 @@ from numpy.typing import NDArray
 
 from core.errors import NotFoundError, StoreError, UsageError
 from core.optional import import_optional
-from core.schema import EMBEDDING_DIM, Level
+from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE, Level
 
-UNIT_NORM_TOLERANCE: Final = 1e-3
-"""How far the length of a vector may be from 1."""
 ABOUT_FILE: Final = "index.json"
 _FORMAT: Final = 1
 _ADD_ROWS: Final = 65536

@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from core.errors import UsageError
-from core.schema import EMBEDDING_DIM
-from index.faiss_index import UNIT_NORM_TOLERANCE, FlatIndex, Keys, check_vectors, faiss
+from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE
+from index.faiss_index import FlatIndex, Keys, check_vectors, faiss
 
 Fetch = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Given rows of the live keys, returns their vectors [m, 512]."""

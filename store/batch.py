@@ -13,12 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.errors import StoreError
-from core.schema import EMBEDDING_DIM, Cine
+from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE, Cine
 from store.inputs import InputRow
 from store.tables import SCHEMAS, space_table
-
-UNIT_NORM_TOLERANCE = 1e-3
-"""How far the length of an L2-normalised embedding may be from 1."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final, final
 
 import pyarrow as pa
 
 from core.closing import Closing
 from core.errors import StoreError
+from core.provenance import software_version
 from store.batch import (
     CommitBatch,
     studies_to_arrow,
@@ -103,14 +103,6 @@ def readable(records: list[CommitRecord]) -> list[CommitRecord]:
     """Return the commits of `records` that are not retired."""
     oldest = records[-1].oldest_readable
     return [record for record in records if record.version >= oldest]
-
-
-def software_version() -> str:
-    """Return the installed version of AngioAtlas."""
-    try:
-        return version("angioatlas")
-    except PackageNotFoundError:  # pragma: no cover - a source tree that is not installed
-        return "0+unknown"
 
 
 @final

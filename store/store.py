@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from core.errors import NotFoundError, StoreError
 from core.ids import IdentityMode, IdentityRecord
-from store.commits import CommitRecord, StoreWriter, read_log, readable, software_version
+from core.provenance import software_version
+from store.commits import CommitRecord, StoreWriter, read_log, readable
 from store.lease import LOCK_FILE, Lease, LeaseInfo, holder
 from store.locks import Pins
 from store.snapshot import Snapshot

@@ -19,7 +19,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from core.outcomes import Code, InputRefused
-from core.schema import Cine
+from core.schema import CINE_MODALITIES, Cine
 from core.uris import uri_of
 from embedder.dicom.claims import claims_of, n_frames_of
 from embedder.dicom.decoders import decoder_for
@@ -36,8 +36,6 @@ from embedder.dicom.describe import (
 from embedder.dicom.frame_table import check_extent, pixel_element
 from embedder.dicom.header import Header, is_uid, open_regular, parse_header
 
-CINE_MODALITIES = frozenset({"XA", "RF"})
-"""Modalities whose multi-frame images are cines, whatever their SOP class."""
 XRAY_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.12.1",  # X-Ray Angiographic
@@ -82,7 +80,7 @@ HEADER_TAGS = frozenset(tag for name in _KEYWORDS if (tag := tag_for_keyword(nam
 """Every element that this package looks at."""
 
 
-def read_header(path: Path, *, modalities: frozenset[str] = CINE_MODALITIES) -> Cine:
+def read_header(path: Path, *, modalities: frozenset[str] = frozenset(CINE_MODALITIES)) -> Cine:
     """Read the header of a file that may be a cine; its pixel data is not read.
 
     Parameters
