@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.outcomes import InputRefused
 from core.schema import EMBEDDING_DIM, Cine
-from embedder.encoders.spec import Encoder, VideoVectors
+from embedder.encoders.spec import Encoder, Findings, VideoVectors
 from embedder.frames import Clip
 
 Read = Callable[[Iterable[Cine]], Iterator[tuple[Cine, Clip | InputRefused]]]
@@ -37,6 +37,8 @@ class EmbeddedStudy:
         Row i belongs to `cines[i]`.
     embedding : float32 array of shape (512,) or None
         L2-normalised; None when no cine of the study could be embedded.
+    findings : Findings or None
+        None when nothing could be embedded, or the encoder has no finding heads.
     refused : tuple of (Cine, InputRefused)
         The cines that could not be decoded.
     """
@@ -46,6 +48,7 @@ class EmbeddedStudy:
     sha256: tuple[str, ...]
     videos: VideoVectors
     embedding: NDArray[np.float32] | None
+    findings: Findings | None
     refused: tuple[tuple[Cine, InputRefused], ...]
 
 
@@ -58,6 +61,7 @@ class _Result:
     sha256: str = ""
     pooled: NDArray[np.float32] | None = None
     embedding: NDArray[np.float32] | None = None
+    summary: NDArray[np.float32] | None = None
 
     @property
     def settled(self) -> bool:
@@ -140,13 +144,17 @@ def _encode(batch: list[tuple[_Result, NDArray[np.uint8]]], encoder: Encoder) ->
     vectors = encoder.encode_videos([frames for _, frames in batch])
     for row, (result, _) in enumerate(batch):
         result.pooled, result.embedding = vectors.pooled[row], vectors.embedding[row]
+        if vectors.summaries is not None:
+            result.summary = vectors.summaries[row]
 
 
 def _close(study: _Open, encoder: Encoder) -> EmbeddedStudy:
     done = [result for result in study.results if result.refusal is None]
+    summaries = [result.summary for result in done if result.summary is not None]
     videos = VideoVectors(
         pooled=_rows([result.pooled for result in done]),
         embedding=_rows([result.embedding for result in done]),
+        summaries=np.stack(summaries) if summaries else None,
     )
     return EmbeddedStudy(
         study_uid=study.study_uid,
@@ -154,6 +162,7 @@ def _close(study: _Open, encoder: Encoder) -> EmbeddedStudy:
         sha256=tuple(result.sha256 for result in done),
         videos=videos,
         embedding=encoder.encode_study(videos) if done else None,
+        findings=encoder.encode_findings(videos) if done else None,
         refused=tuple((r.cine, r.refusal) for r in study.results if r.refusal is not None),
     )
 

@@ -10,65 +10,124 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from core.errors import EncoderError, UsageError
+from core.errors import UsageError
 from embedder.encoders.aggregator import MAX_VIDEOS
+from embedder.encoders.finding_heads import FindingHeads
+from embedder.encoders.finding_model import FindingModel
 from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import EncoderSpec, VideoVectors
+from embedder.encoders.spec import EncoderSpec, FileRef, Findings, HeadsSpec, VideoVectors
 from embedder.encoders.video_encoder import VideoEncoder
-from embedder.encoders.weights import expected_shapes, fit
-from embedder.preprocess import preprocess
+from embedder.encoders.video_pass import VideoPass
+from embedder.encoders.weights import load_model
 
 
-def open_deepcoro(spec: EncoderSpec, weights: Path, *, device: str) -> DeepCoroEncoder:
-    """Build the model of a specification and load its weights strictly.
+def open_deepcoro(spec: EncoderSpec, folder: Path, *, device: str) -> DeepCoroEncoder:
+    """Build the models of a specification, finding heads included, and load them strictly.
 
     Raises
     ------
     EncoderError
-        The tensors of the file are not exactly those of the model.
+        The tensors of a file are not exactly those of its model.
     """
-    expected = expected_shapes(heads=spec.heads, depth=spec.depth, token_pooling=spec.token_pooling)
     hint = f"import it again: angioatlas encoders import CHECKPOINT --name {spec.name} --overwrite"
-    what = f"{weights.name} of the encoder {spec.name}"
-    try:
-        found = load_file(weights)
-    except SafetensorError as error:
-        raise EncoderError(f"{what} is not a safetensors file", hint) from error
-    state, unknown = fit(found, expected, what=what, hint=hint)
-    if unknown:
-        raise EncoderError(f"{what} holds tensors of another model: {unknown[0]}", hint)
-    model = VideoEncoder(heads=spec.heads, depth=spec.depth, token_pooling=spec.token_pooling)
-    model.load_state_dict(state, strict=True)
-    return DeepCoroEncoder(spec, model, device=device)
+
+    def what(file: FileRef) -> str:
+        return f"{file.file} of the encoder {spec.name}"
+
+    model = load_model(
+        lambda: VideoEncoder(heads=spec.heads, depth=spec.depth, token_pooling=spec.token_pooling),
+        folder / spec.weights.file,
+        what=what(spec.weights),
+        hint=hint,
+    )
+    if spec.findings is None:
+        return DeepCoroEncoder(spec, model, device=device)
+    parts = spec.findings
+    heads = load_model(
+        lambda: make_heads(parts), folder / parts.weights.file, what=what(parts.weights), hint=hint
+    )
+    seen_by = model
+    if parts.video != spec.weights:
+        seen_by = load_model(
+            lambda: VideoEncoder(heads=1, depth=0),
+            folder / parts.video.file,
+            what=what(parts.video),
+            hint=hint,
+        )
+    return DeepCoroEncoder(spec, model, heads=heads, heads_video=seen_by, device=device)
+
+
+def make_heads(spec: HeadsSpec) -> FindingHeads:
+    """Make the finding heads of a specification, without weights."""
+    return FindingHeads(
+        heads=dict.fromkeys(spec.names, 1),
+        pooling=spec.pooling,
+        hidden=spec.hidden,
+        attention_heads=spec.attention_heads,
+        separate=spec.separate,
+        norm=spec.norm,
+    )
 
 
 class DeepCoroEncoder:
-    """An `Encoder` over a loaded `VideoEncoder`.
+    """An `Encoder` over loaded models, which are moved to `device` and set to evaluation.
 
     Parameters
     ----------
     spec : EncoderSpec
-        Of the weights that `model` holds.
+        Of the weights that the models hold.
     model : VideoEncoder
-        Moved to `device` and set to evaluation.
+    heads : FindingHeads, optional
+    heads_video : VideoEncoder, optional
+        Whose tokens the heads read; `model` unless given.
     device : str
         "cpu", "cuda" or what else torch knows.
+
+    Attributes
+    ----------
+    video : VideoPass
+        From clips to the tokens of the space's video encoder.
+    findings : FindingModel or None
+        The finding heads, with the pass whose tokens they read.
     """
 
-    def __init__(self, spec: EncoderSpec, model: VideoEncoder, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        model: VideoEncoder,
+        *,
+        heads: FindingHeads | None = None,
+        heads_video: VideoEncoder | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.spec = spec
         self._device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self._device)
+        self.video = VideoPass(
+            self._model,
+            mean=spec.mean,
+            std=spec.std,
+            rounds_clips=spec.clip_rounding is not None,
+            device=self._device,
+        )
+        self.findings: FindingModel | None = None
+        if spec.findings is not None and heads is not None:
+            self.findings = FindingModel(
+                spec.findings, heads, heads_video or model, device=self._device
+            )
         self._zero_clip: Float[Tensor, "1 512"] | None = None
 
     @property
     def encoder_id(self) -> str:
         """The id of the vector space."""
         return self.spec.encoder_id
+
+    @property
+    def heads_id(self) -> str | None:
+        """The id of its finding heads; None without heads."""
+        return self.spec.heads_id
 
     @property
     def frames(self) -> int:
@@ -113,10 +172,10 @@ class DeepCoroEncoder:
             return VideoVectors(pooled=nothing, embedding=nothing)
         step = 1 if self._device.type == "cpu" else len(clips)
         with full_precision():
-            chunks = [self._pool(clips[i : i + step]) for i in range(0, len(clips), step)]
-            joint = [self._model.aggregator(pooled[:, None]) for pooled in chunks]
-            pooled, embedding = torch.cat(chunks), F.normalize(torch.cat(joint), dim=1)
-            return VideoVectors(pooled=_to_numpy(pooled), embedding=_to_numpy(embedding))
+            chunks = [self._encode(clips[i : i + step]) for i in range(0, len(clips), step)]
+        return VideoVectors(
+            **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        )
 
     def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
         """Combine one study's videos, in their order.
@@ -147,6 +206,21 @@ class DeepCoroEncoder:
                 joint = self._model.aggregator(pooled[None])[0]
             return _to_numpy(F.normalize(joint, dim=0))
 
+    def encode_findings(self, videos: VideoVectors) -> Findings | None:
+        """Say what is found in one study's videos, in their order; None without heads.
+
+        Raises
+        ------
+        UsageError
+            There is no video.
+        """
+        if self.findings is None:
+            return None
+        if videos.summaries is None or not len(videos.summaries):
+            raise UsageError("a study without videos has no findings", "offer at least one video")
+        with full_precision():
+            return self.findings.find(videos.summaries)
+
     def _padded(self, pooled: Float[Tensor, "videos 512"]) -> Float[Tensor, "padded 512"]:
         if self.spec.padded_videos is None:
             if len(pooled) > MAX_VIDEOS:
@@ -159,25 +233,21 @@ class DeepCoroEncoder:
         if len(pooled) == self.spec.padded_videos:
             return pooled
         if self._zero_clip is None:
-            size = self.spec.size
-            nothing = torch.zeros(1, 3, self.spec.frames, size, size, device=self._device)
-            self._zero_clip = self._model.pooled_videos(nothing)
+            self._zero_clip = self._model.pool(self.video.zero_clip())
         padding = self._zero_clip.expand(self.spec.padded_videos - len(pooled), -1)
         return torch.cat([pooled, padding])
 
-    def _pool(self, clips: Sequence[NDArray[np.uint8]]) -> Float[Tensor, "videos 512"]:
-        spec = self.spec
-        batch = [
-            # torch.tensor copies, and so takes read-only and strided arrays too.
-            preprocess(
-                torch.tensor(np.ascontiguousarray(clip), device=self._device),
-                size=spec.size,
-                mean=spec.mean,
-                std=spec.std,
-            )
-            for clip in clips
-        ]
-        return self._model.pooled_videos(torch.stack(batch))
+    def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
+        tokens = self.video.tokens(clips)
+        pooled = self._model.pool(tokens)
+        joint = self._model.aggregator(pooled[:, None]) if self.spec.is_joint else pooled
+        found = {"pooled": pooled, "embedding": F.normalize(joint, dim=1)}
+        if self.findings is not None:
+            if not self.findings.video.sees_like(self.video):
+                tokens = self.findings.video.tokens(clips)
+            found["summaries"] = self.findings.summarise(tokens)
+        # Off the device at once: tokens of a batch are large, what is kept of them is small.
+        return {name: _to_numpy(tensor) for name, tensor in found.items()}
 
     def _check(self, clip: NDArray[np.uint8]) -> None:
         plain = clip.ndim == 3 or (clip.ndim == 4 and clip.shape[3] == 3)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from core.errors import EncoderError, NotFoundError, UsageError
-from embedder.encoders.spec import Encoder, EncoderSpec
+from embedder.encoders.spec import Encoder, EncoderSpec, FileRef, TextEmbedder
 
 SPEC_FILE = "encoder.json"
 Device = Literal["auto", "cpu", "cuda"]
@@ -38,21 +39,51 @@ def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
         The device is not there.
     """
     spec = read_spec(folder)
-    weights = folder / spec.weights.file
-    again = f"import it again: {_IMPORT} --overwrite"
-    if not weights.is_file():
-        raise EncoderError(f"the encoder {spec.name} has no file {spec.weights.file}", again)
-    digest = file_sha256(weights)
-    if digest != spec.weights.sha256:
-        raise EncoderError(
-            f"{spec.weights.file} of the encoder {spec.name} has changed: expected SHA-256 "
-            f"{spec.weights.sha256[:12]}..., found {digest[:12]}...",
-            again,
-        )
+    needed = [spec.weights]
+    if spec.findings is not None:
+        needed += [spec.findings.weights, spec.findings.video]
+    check_files(spec, folder, needed)
     # Torch takes seconds to import: listing encoders does without it.
     from embedder.encoders.deepcoro import open_deepcoro
 
-    return open_deepcoro(spec, weights, device=_device(device))
+    return open_deepcoro(spec, folder, device=_device(device))
+
+
+def load_text_encoder(folder: Path, *, device: Device = "auto") -> TextEmbedder:
+    """Load the text encoder of a folder; parameters and errors as for `load_encoder`.
+
+    Raises
+    ------
+    EncoderError
+        Also when there is no text encoder, or it lacks its vocabulary.
+    """
+    spec = read_spec(folder)
+    if spec.text is not None and spec.text.vocabulary is not None:
+        check_files(spec, folder, [spec.text.weights, spec.text.vocabulary])
+    from embedder.encoders.text_model import open_text_model
+
+    return open_text_model(spec, folder, device=_device(device))
+
+
+def check_files(spec: EncoderSpec, folder: Path, files: Iterable[FileRef]) -> None:
+    """Compare files of an encoder with their digests.
+
+    Raises
+    ------
+    EncoderError
+        One is missing or has changed.
+    """
+    again = f"import it again: {_IMPORT} --overwrite"
+    for file in dict.fromkeys(files):
+        if not (folder / file.file).is_file():
+            raise EncoderError(f"the encoder {spec.name} has no file {file.file}", again)
+        digest = file_sha256(folder / file.file)
+        if digest != file.sha256:
+            raise EncoderError(
+                f"{file.file} of the encoder {spec.name} has changed: expected SHA-256 "
+                f"{file.sha256[:12]}..., found {digest[:12]}...",
+                again,
+            )
 
 
 def read_spec(folder: Path) -> EncoderSpec:

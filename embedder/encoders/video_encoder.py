@@ -23,7 +23,7 @@ class VideoEncoder(nn.Module):
     Parameters
     ----------
     heads, depth : int
-        Of the aggregator.
+        Of the aggregator; depth 0 makes none, and then there is no joint space.
     token_pooling : {"mean", "attention", "cls_token"}
         From the tokens of a clip to its vector.
     """
@@ -36,7 +36,9 @@ class VideoEncoder(nn.Module):
             nn.Identity(), nn.Linear(BACKBONE_DIM, EMBEDDING_DIM), nn.GELU(), nn.Identity()
         )
         self.attention_pool = learned_pool(token_pooling)
-        self.aggregator = Aggregator(heads=heads, depth=depth)
+        self.aggregator: nn.Module = (
+            Aggregator(heads=heads, depth=depth) if depth else nn.Identity()
+        )
 
     def patch_tokens(
         self, clips: Float[Tensor, "videos 3 16 224 224"]
@@ -45,15 +47,18 @@ class VideoEncoder(nn.Module):
         tokens: Tensor = self.proj(self.model(clips))
         return tokens
 
-    def pooled_videos(
-        self, clips: Float[Tensor, "videos 3 16 224 224"]
-    ) -> Float[Tensor, "videos 512"]:
+    def pool(self, tokens: Float[Tensor, "videos 393 512"]) -> Float[Tensor, "videos 512"]:
         """Return one vector per clip, before the aggregator."""
-        tokens = self.patch_tokens(clips)
         if self.attention_pool is None:
             return tokens.mean(dim=1)
         pooled: Tensor = self.attention_pool(tokens)
         return pooled
+
+    def pooled_videos(
+        self, clips: Float[Tensor, "videos 3 16 224 224"]
+    ) -> Float[Tensor, "videos 512"]:
+        """Return one vector per clip, before the aggregator."""
+        return self.pool(self.patch_tokens(clips))
 
     def forward(
         self,

@@ -1,34 +1,62 @@
-"""Tensors against the model: what a video encoder needs, and whether a state dict gives it."""
+"""Tensors against a model: what it needs, and whether a state dict gives it."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from core.errors import EncoderError
 from embedder.encoders.spec import TokenPooling
 from embedder.encoders.video_encoder import VideoEncoder
 
+Module = TypeVar("Module", bound=nn.Module)
+Shapes = Mapping[str, tuple[int, ...]]
 _SHOWN = 5
 
 
-@functools.cache
-def expected_shapes(
-    *, heads: int, depth: int, token_pooling: TokenPooling
-) -> Mapping[str, tuple[int, ...]]:
-    """Return the name and shape of every tensor of such a video encoder, without memory for it."""
+def shapes_of(make: Callable[[], nn.Module]) -> Shapes:
+    """Return the name and shape of every tensor of a model, without memory for it."""
     with torch.device("meta"):
-        model = VideoEncoder(heads=heads, depth=depth, token_pooling=token_pooling)
-    shapes = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    return MappingProxyType(shapes)
+        state = make().state_dict()
+    return MappingProxyType({key: tuple(tensor.shape) for key, tensor in state.items()})
+
+
+@functools.cache
+def video_encoder_shapes(*, heads: int, depth: int, token_pooling: TokenPooling) -> Shapes:
+    """Return what such a video encoder needs; see `shapes_of`."""
+    return shapes_of(lambda: VideoEncoder(heads=heads, depth=depth, token_pooling=token_pooling))
+
+
+def load_model(make: Callable[[], Module], weights: Path, *, what: str, hint: str) -> Module:
+    """Make a model and give it the tensors of a safetensors file, strictly; for evaluation.
+
+    Raises
+    ------
+    EncoderError
+        The tensors of the file are not exactly those of the model.
+    """
+    try:
+        found = load_file(weights)
+    except SafetensorError as error:
+        raise EncoderError(f"{what} is not a safetensors file", hint) from error
+    state, unknown = fit(found, shapes_of(make), what=what, hint=hint)
+    if unknown:
+        raise EncoderError(f"{what} holds tensors of another model: {unknown[0]}", hint)
+    model = make()
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
 
 
 def fit(
-    state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], *, what: str, hint: str
+    state: Mapping[str, Tensor], expected: Shapes, *, what: str, hint: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Take the expected tensors out of a state dict.
 
@@ -37,7 +65,7 @@ def fit(
     state : mapping of str to Tensor
         May hold more than what is expected.
     expected : mapping of str to shape
-        From `expected_shapes`.
+        From `shapes_of`.
     what, hint : str
         The file and the next step, for errors.
 

@@ -1,4 +1,4 @@
-"""Parity with the original, array by array.
+"""Parity with the original, array by array: the video side.
 
 Source: `golden_seed0.npz`, computed by the original code (commit 9784a00) with torchvision's
 `mvit_v2_s` on CPU in float32, for weights and inputs that `fill.py` makes.  Float32 noise is below
@@ -8,8 +8,6 @@ Source: `golden_seed0.npz`, computed by the original code (commit 9784a00) with 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -20,43 +18,19 @@ from embedder.encoders.pooling import AttentionPool, ClassTokenPool
 from embedder.preprocess import preprocess
 from tests.data.golden.fill import fill_array, fill_module, gaussian, gray_video
 from tests.support.golden import golden_arrays, golden_clips, golden_model, relative_l2
-
-TOKENS, EMBEDDINGS, PIXELS = 2e-5, 1e-5, 2e-4
-
-
-@dataclass(frozen=True)
-class Case:
-    compute: Callable[[], object]
-    relative: float = 0.0
-    absolute: float = 0.0
-
-
-@functools.cache
-def first_clip() -> dict[str, torch.Tensor]:
-    """One pass of the first clip through the whole encoder: every step on the way, by name."""
-    encoder = golden_model()
-    seen: dict[str, torch.Tensor] = {}
-    watched = {
-        "conv_proj": encoder.model.conv_proj,
-        **{f"block{i:02d}": block for i, block in enumerate(encoder.model.blocks)},
-        "tokens": encoder.model,
-        "patch_tokens": encoder.proj,
-    }
-
-    def keep(name):
-        return lambda _module, _inputs, output: seen.__setitem__(name, output)
-
-    handles = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
-    handles.append(
-        encoder.aggregator.register_forward_pre_hook(
-            lambda _module, inputs: seen.__setitem__("pooled", inputs[0])
-        )
-    )
-    with torch.inference_mode():
-        seen["joint"] = encoder(golden_clips()[None, :1])
-    for handle in handles:
-        handle.remove()
-    return seen
+from tests.support.golden_cases import (
+    EMBEDDINGS,
+    HEADS_GROUPS,
+    PIXELS,
+    TEXT_GROUPS,
+    TOKENS,
+    VIDEO_GROUPS,
+    Case,
+    arrays_of,
+    check,
+    first_clip,
+    patch_tokens,
+)
 
 
 def block_tokens(name: str) -> torch.Tensor:
@@ -68,15 +42,6 @@ def block_tokens(name: str) -> torch.Tensor:
 def block_mean_std(name: str) -> list[float]:
     tokens = first_clip()[name].double()
     return [float(tokens.mean()), float(tokens.std())]
-
-
-@functools.cache
-def patch_tokens() -> torch.Tensor:
-    """Of the three clips and of an all-zero one: [4, 393, 512]."""
-    clips = torch.cat([golden_clips()[1:], torch.zeros_like(golden_clips()[:1])])
-    with torch.inference_mode():
-        others = [golden_model().patch_tokens(clip[None]) for clip in clips]
-    return torch.cat([first_clip()["patch_tokens"], *others])
 
 
 def pooled() -> torch.Tensor:
@@ -229,20 +194,16 @@ for _video in VIDEOS:
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name):
-    case, expected = CASES[name], golden_arrays()[name]
-    found = np.asarray(case.compute())
-    assert found.shape == expected.shape
-    if case.relative:
-        assert relative_l2(found, expected) <= case.relative
-    elif case.absolute:
-        assert np.abs(found.astype(np.float64) - expected).max() <= case.absolute
-    else:
-        np.testing.assert_array_equal(found, expected)
+    check(name, CASES[name])
 
 
 def test_every_golden_array_of_the_video_side_has_a_case():
-    groups = ("mvit/", "video/", "agg/", "pool/", "prep/")
-    assert {name for name in golden_arrays() if name.startswith(groups)} == set(CASES)
+    assert arrays_of(VIDEO_GROUPS) == set(CASES)
+
+
+def test_every_golden_array_is_of_a_side_that_is_tested():
+    tested = arrays_of(VIDEO_GROUPS + HEADS_GROUPS + TEXT_GROUPS)
+    assert set(golden_arrays()) - tested == {"seed"}
 
 
 def test_the_makers_of_weights_and_inputs():

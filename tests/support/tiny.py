@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
-from embedder.encoders.spec import VideoVectors
+from embedder.encoders.spec import Findings, VideoVectors
 
 _GRID = 8
 
 
 class TinyEncoder:
     encoder_id = "tiny-000000000000"
+    heads_id: str | None = None
     frames = CLIP_FRAMES
     profile = "display"
     batch_size = 4
@@ -32,6 +33,9 @@ class TinyEncoder:
     def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
         mean: NDArray[np.float32] = _normalised(videos.embedding.mean(axis=0)[None])[0]
         return mean
+
+    def encode_findings(self, videos: VideoVectors) -> Findings | None:
+        return None
 
     def _pool(self, clip: NDArray[np.uint8]) -> NDArray[np.float32]:
         frames, rows, columns = clip.shape

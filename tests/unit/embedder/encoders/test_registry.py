@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from core.errors import EncoderError, NotFoundError, UsageError
-from embedder.encoders.checkpoint import import_checkpoint
+from embedder.encoders.importing.checkpoint import import_encoder
+from embedder.encoders.importing.parts import ImportOptions
 from embedder.encoders.registry import (
     file_sha256,
     find_encoder,
@@ -32,15 +33,8 @@ def encoders(tmp_path):
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("original")
     torch.save({"video_encoder": hollow_state()}, folder / "c.pt")
-    import_checkpoint(
-        folder / "c.pt",
-        out=folder,
-        name="golden",
-        mean=110.5,
-        std=37.8,
-        heads=16,
-        study_rule="mean",
-    )
+    options = ImportOptions(mean=110.5, std=37.8)
+    import_encoder([folder / "c.pt"], out=folder, name="golden", options=options, checked=False)
     return folder / "golden"
 
 

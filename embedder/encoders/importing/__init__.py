@@ -1,0 +1,1 @@
+"""Original checkpoints in, encoder folders out."""

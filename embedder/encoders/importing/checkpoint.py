@@ -1,0 +1,205 @@
+"""Turn original checkpoints into an encoder folder: `encoder.json`, safetensors, a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.errors import UsageError
+from embedder.encoders.importing.folder import link_files, new_folder
+from embedder.encoders.importing.parts import ImportOptions, Parts, space_facts
+from embedder.encoders.importing.reader import HINT, Checkpoint, read_checkpoint
+from embedder.encoders.importing.sources import find_sources
+from embedder.encoders.registry import (
+    SPEC_FILE,
+    explain,
+    load_encoder,
+    load_text_encoder,
+    read_spec,
+)
+from embedder.encoders.self_check import SELF_CHECK_FILE, self_check
+from embedder.encoders.spec import EncoderSpec, HeadsSpec, TextSpec
+
+
+@dataclass
+class Imported:
+    """What an import made.
+
+    Attributes
+    ----------
+    spec : EncoderSpec
+        As written.
+    folder : Path
+    unused : dict of str to list of str
+        By checkpoint: the names that no part of the encoder uses, sorted.
+    notes : list of str
+        What was assumed, or is still missing.
+    """
+
+    spec: EncoderSpec
+    folder: Path
+    unused: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def import_encoder(
+    sources: Sequence[str | Path],
+    *,
+    out: Path,
+    name: str,
+    options: ImportOptions,
+    vocabulary: Path | None = None,
+    overwrite: bool = False,
+    checked: bool = True,
+) -> Imported:
+    """Import checkpoints under a name.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        Files, folders or hub ids: a contrastive or encoder-only checkpoint, a probing checkpoint,
+        or one of each.
+    out : Path
+        The folder of encoders; the encoder becomes the folder `out/name`.
+    name : str
+    options : ImportOptions
+    vocabulary : Path, optional
+        The tokenizer folder of the text encoder.
+    overwrite : bool
+        Replace an encoder of this name.
+    checked : bool
+        Compute what `verify` will compare with; takes a few seconds.
+
+    Raises
+    ------
+    UsageError
+        An option is not valid, or an encoder of this name exists.
+    NotFoundError
+        There is no such file.
+    EncoderError
+        A file cannot be used.  Nothing of it stays in `out`.
+    """
+    # Options are checked before a long read: digests and depth are placeholders here.
+    options.check()
+    _specification(space_facts(options, name=name, statistics=(options.mean, options.std), depth=1))
+    folder = out / name
+    if folder.exists() and not overwrite:
+        raise UsageError(
+            f"an encoder named {name} exists in {out}",
+            "choose another --name, add --overwrite, or bring parts to it: angioatlas encoders add",
+        )
+    found = find_sources(sources, vocabulary=vocabulary)
+    if not found.checkpoints:
+        raise UsageError("no checkpoint is among what was named", HINT)
+    contrastive, probing = _roles([read_checkpoint(path) for path in found.checkpoints])
+    with new_folder(folder) as partial:
+        parts = Parts(partial, options)
+        if contrastive is not None:
+            space = parts.space(contrastive, name=name)
+            text = parts.text(contrastive.text, contrastive.path, found.vocabulary)
+        else:
+            assert probing is not None, "a checkpoint is of the one kind or the other"
+            space, text = parts.tuned_space(probing, name=name), None
+        spec = _specification({**space, "text": text})
+        if probing is not None:
+            spec = _with(spec, findings=parts.findings(probing, spec))
+        _finish(spec, partial, checked=checked)
+    return Imported(spec, folder, parts.unused, parts.notes)
+
+
+def add_to_encoder(
+    folder: Path,
+    sources: Sequence[str | Path],
+    *,
+    options: ImportOptions,
+    vocabulary: Path | None = None,
+    overwrite: bool = False,
+    checked: bool = True,
+) -> Imported:
+    """Bring finding heads, or the vocabulary of the text encoder, to an encoder.
+
+    Its vectors stay what they are, and so does its `encoder_id`.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the encoder.
+    sources, options, vocabulary, checked
+        As for `import_encoder`; of the options those of the heads count.
+    overwrite : bool
+        Replace the heads or the vocabulary that the encoder has.
+
+    Raises
+    ------
+    UsageError
+        The encoder has such a part already, or has no place for it.
+    NotFoundError, EncoderError
+        As for `import_encoder`.  The encoder stays as it was.
+    """
+    spec = read_spec(folder)
+    found = find_sources(sources, vocabulary=vocabulary)
+    contrastive, probing = _roles([read_checkpoint(path) for path in found.checkpoints])
+    if contrastive is not None:
+        raise UsageError(
+            f"{contrastive.path.name} would be another video encoder: only finding heads and a "
+            "vocabulary can be added",
+            "import it as an encoder of its own: angioatlas encoders import",
+        )
+    if probing is None and found.vocabulary is None:
+        raise UsageError("nothing to add is among what was named", HINT)
+    if spec.findings is not None and probing is not None and not overwrite:
+        raise UsageError(f"{spec.name} has finding heads already", "add --overwrite")
+    with new_folder(folder) as partial:
+        parts = Parts(partial, options)
+        if found.vocabulary is not None:
+            spec = _with(spec, text=parts.vocabulary(spec, found.vocabulary, overwrite=overwrite))
+        kept = spec if probing is None else _with(spec, findings=None)
+        link_files(
+            (each for each in kept.files if not (partial / each.file).exists()), folder, partial
+        )
+        if probing is not None:
+            spec = _with(spec, findings=parts.findings(probing, kept))
+        _finish(spec, partial, checked=checked)
+    return Imported(spec, folder, parts.unused, parts.notes)
+
+
+def _roles(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint | None, Checkpoint | None]:
+    """Return the checkpoint of the space and that of the finding heads."""
+    probing = [each for each in checkpoints if each.kind == "probing"]
+    spaces = [each for each in checkpoints if each.kind != "probing"]
+    for found, kind in ((spaces, "contrastive or encoder-only"), (probing, "probing")):
+        if len(found) > 1:
+            names = ", ".join(str(each.path) for each in found[:5])
+            raise UsageError(
+                f"{len(found)} {kind} checkpoints, expected one at most: {names}",
+                "name the files one by one",
+            )
+    return (spaces[0] if spaces else None, probing[0] if probing else None)
+
+
+def _specification(facts: dict[str, Any]) -> EncoderSpec:
+    try:
+        return EncoderSpec(**facts)
+    except ValidationError as error:
+        raise UsageError(
+            f"this encoder cannot be: {explain(error)}", "see angioatlas encoders import --help"
+        ) from error
+
+
+def _with(spec: EncoderSpec, **parts: HeadsSpec | TextSpec | None) -> EncoderSpec:
+    # Made anew and not copied, so that the parts are checked against each other.
+    facts = {name: getattr(spec, name) for name in EncoderSpec.model_fields}
+    return _specification(facts | parts)
+
+
+def _finish(spec: EncoderSpec, folder: Path, *, checked: bool) -> None:
+    """Write the specification, and what a later check of the folder will compare with."""
+    (folder / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")
+    if checked:
+        text = load_text_encoder(folder, device="cpu") if spec.can_read_text else None
+        found = self_check(load_encoder(folder, device="cpu"), text)
+        (folder / SELF_CHECK_FILE).write_text(found.to_json(), encoding="utf-8")

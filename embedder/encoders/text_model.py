@@ -1,0 +1,126 @@
+"""Texts to vectors of the joint space: tokenizer and text encoder at work, with a memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from core.errors import EncoderError
+from core.schema import EMBEDDING_DIM
+from embedder.encoders.precision import full_precision
+from embedder.encoders.spec import EncoderSpec
+from embedder.encoders.text_encoder import TextEncoder
+from embedder.encoders.tokenizer import Tokenizer
+from embedder.encoders.weights import load_model
+
+_BATCH = 16
+_REMEMBERED = 4096
+"""Texts whose vectors are kept: 8 MiB."""
+
+
+def open_text_model(spec: EncoderSpec, folder: Path, *, device: str) -> TextModel:
+    """Build the text encoder of a specification and load its weights strictly.
+
+    Raises
+    ------
+    EncoderError
+        There is none, it lacks its vocabulary, or a file is not what the model needs.
+    """
+    if spec.text is None:
+        raise EncoderError(
+            f"the encoder {spec.name} has no text encoder, so it cannot search by text",
+            "import the contrastive checkpoint: angioatlas encoders import CHECKPOINT --name NAME",
+        )
+    if spec.text.vocabulary is None:
+        raise EncoderError(
+            f"the text encoder of {spec.name} has no vocabulary, which its checkpoint does not "
+            "hold and which cannot be shipped",
+            "get the tokenizer of microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext "
+            f"(vocab.txt), then: angioatlas encoders add {spec.name} --tokenizer FOLDER",
+        )
+    file = spec.text.weights.file
+    model = load_model(
+        TextEncoder,
+        folder / file,
+        what=f"{file} of the encoder {spec.name}",
+        hint=f"import it again: angioatlas encoders import CHECKPOINT --name {spec.name} "
+        "--overwrite",
+    )
+    tokenizer = Tokenizer.load(folder / spec.text.vocabulary.file)
+    return TextModel(spec, model, tokenizer, device=device)
+
+
+class TextModel:
+    """A loaded text encoder.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    model : TextEncoder
+        Moved to `device` and set to evaluation.
+    tokenizer : Tokenizer
+    device : str
+    """
+
+    def __init__(
+        self, spec: EncoderSpec, model: TextEncoder, tokenizer: Tokenizer, *, device: str = "cpu"
+    ) -> None:
+        self.spec = spec
+        self._device = torch.device(device)
+        self._model = model.eval().requires_grad_(False).to(self._device)
+        self._tokenizer = tokenizer
+        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def encoder_id(self) -> str:
+        """The id of the vector space that the texts are placed in."""
+        return self.spec.encoder_id
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts; those met before come from memory.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Cut at 512 tokens; an empty one is "No Report", as in the training of the original.
+
+        Returns
+        -------
+        float32 array of shape (texts, 512)
+            L2-normalised, in the joint space.
+        """
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        # Texts of like length share a batch, so that little of it is padding.
+        new.sort(key=len)
+        found = {text: self._known[text] for text in texts if text in self._known}
+        for start in range(0, len(new), _BATCH):
+            batch = new[start : start + _BATCH]
+            found |= dict(zip(batch, self._compute(batch), strict=True))
+        for text in dict.fromkeys(texts):
+            self._known[text] = found[text]
+            self._known.move_to_end(text)
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return np.stack([found[text] for text in texts]) if texts else _nothing()
+
+    def _compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.encode_tokens(*self._tokenizer.encode(texts))
+
+    def encode_tokens(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Encode token numbers, (texts, tokens), into float32 (texts, 512), L2-normalised."""
+        with full_precision():
+            features = self._model(
+                *(torch.tensor(each, device=self._device) for each in (ids, mask))
+            )
+            vectors: NDArray[np.float32] = F.normalize(features, dim=1).cpu().numpy()
+        return vectors
+
+
+def _nothing() -> NDArray[np.float32]:
+    return np.empty((0, EMBEDDING_DIM), np.float32)
