@@ -1,21 +1,21 @@
-"""What one commit brings: inputs, cines, studies and vectors, checked against each other."""
+"""What one commit brings: inputs, cines, studies, vectors, findings, checked against each other."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from core.errors import StoreError
 from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE, Cine
+from core.segments import HEADS
 from store.inputs import InputRow
-from store.tables import SCHEMAS, space_table
+from store.tables import check_id, space_table
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,32 @@ class StudyVectors:
 
 
 @dataclass(frozen=True)
+class StudyFindings:
+    """What one set of finding heads says of studies, in the space of the encoder it came with.
+
+    Parameters
+    ----------
+    heads_id : str
+        Names the set of heads.
+    study_uids : sequence of str
+        The studies.
+    input_hashes : sequence of str
+        What each was computed from; a study shows its findings only while this is its current one.
+    raw : array [n, 90], float32
+        Raw outputs in the order of `core.segments.HEADS`: percent diameter stenosis, or a logit.
+        A column of NaN is a head that this set does not have.
+    pooled : array [n, d], float32
+        The vectors that the heads read.
+    """
+
+    heads_id: str
+    study_uids: Sequence[str]
+    input_hashes: Sequence[str]
+    raw: NDArray[np.float32]
+    pooled: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class CommitBatch:
     """Everything that becomes visible at once.
 
@@ -120,6 +146,8 @@ class CommitBatch:
     video_vectors, study_vectors
         Of whole studies.  Studies whose facts did not change may come with vectors alone, as when
         another encoder is run over the store.
+    findings : StudyFindings or None
+        Of exactly the studies in `study_vectors`, made in the same pass from the same inputs.
     """
 
     inputs: Sequence[InputRow] = ()
@@ -128,6 +156,7 @@ class CommitBatch:
     encoder_id: str | None = None
     video_vectors: VideoVectors | None = None
     study_vectors: StudyVectors | None = None
+    findings: StudyFindings | None = None
 
     def check(self) -> None:
         """Refuse a batch that contradicts itself.
@@ -135,14 +164,16 @@ class CommitBatch:
         Raises
         ------
         StoreError
-            When a key occurs twice, a study's videos are not all there, vectors have the wrong
-            shape, are not finite or not normalised, or lack an encoder.
+            When a key occurs twice, a study's videos are not all there, vectors or findings have
+            the wrong shape, are not finite or not normalised, or lack an encoder.
         """
         _unique("input", [row.uri for row in self.inputs])
         _unique("video", [cine.sop_uid for cine in self.cines])
         _unique("study", [study.study_uid for study in self.studies])
         self._check_facts()
         if self.video_vectors is None and self.study_vectors is None:
+            if self.findings is not None:
+                raise StoreError("findings come together with the vectors of their studies")
             if not (self.inputs or self.studies):
                 raise StoreError("there is nothing in this batch to commit")
             return
@@ -150,6 +181,8 @@ class CommitBatch:
             raise StoreError("vectors come for videos and studies together, with an encoder_id")
         space_table(self.encoder_id, "video_vectors")  # refuses what cannot name a space
         self._check_vectors(self.video_vectors, self.study_vectors)
+        if self.findings is not None:
+            _check_findings(self.findings, self.study_vectors)
 
     def _check_facts(self) -> None:
         offered = Counter((cine.study_uid, cine.patient_id) for cine in self.cines)
@@ -186,52 +219,6 @@ class CommitBatch:
                 )
 
 
-def videos_to_arrow(cines: Sequence[Cine], commit_id: str) -> pa.Table:
-    """Return `cines` as rows of the table `videos`."""
-    schema = SCHEMAS["videos"]
-    names = [name for name in schema.names if name not in {"commit_id", "view"}]
-    columns: dict[str, list[Any]] = {name: [getattr(c, name) for c in cines] for name in names}
-    columns["view"] = [cine.view.value for cine in cines]
-    columns["commit_id"] = [commit_id] * len(cines)
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def studies_to_arrow(studies: Sequence[StudyFacts], commit_id: str) -> pa.Table:
-    """Return `studies` as rows of the table `studies`."""
-    schema = SCHEMAS["studies"]
-    columns: dict[str, list[Any]] = {
-        field.name: [getattr(study, field.name) for study in studies]
-        for field in fields(StudyFacts)
-    }
-    columns["commit_id"] = [commit_id] * len(studies)
-    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
-
-
-def video_vectors_to_arrow(vectors: VideoVectors, commit_id: str) -> pa.Table:
-    """Return `vectors` as rows of the table `video_vectors`."""
-    n = len(vectors.sop_uids)
-    arrays = [
-        pa.array(vectors.sop_uids, pa.string()),
-        pa.array(vectors.study_uids, pa.string()),
-        pa.array([commit_id] * n, pa.string()),
-        _matrix_to_arrow(vectors.pooled),
-        _matrix_to_arrow(vectors.embedding),
-    ]
-    return pa.Table.from_arrays(arrays, schema=SCHEMAS["video_vectors"])
-
-
-def study_vectors_to_arrow(vectors: StudyVectors, commit_id: str) -> pa.Table:
-    """Return `vectors` as rows of the table `study_vectors`."""
-    n = len(vectors.study_uids)
-    arrays = [
-        pa.array(vectors.study_uids, pa.string()),
-        pa.array([commit_id] * n, pa.string()),
-        pa.array(vectors.input_hashes, pa.string()),
-        _matrix_to_arrow(vectors.embedding),
-    ]
-    return pa.Table.from_arrays(arrays, schema=SCHEMAS["study_vectors"])
-
-
 def _first(values: Iterable[Any]) -> Any:
     return next((value for value in values if value is not None), None)
 
@@ -258,6 +245,30 @@ def _check_matrix(
             raise StoreError(f"{what} are not L2-normalised: a length is off by {off:.3g}")
 
 
-def _matrix_to_arrow(matrix: NDArray[np.float32]) -> pa.Array:
-    flat = np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat), EMBEDDING_DIM)
+def _check_findings(findings: StudyFindings, vectors: StudyVectors) -> None:
+    check_id("a set of finding heads", findings.heads_id)
+    _unique("study with findings", findings.study_uids)
+    n = len(findings.study_uids)
+    if len(findings.input_hashes) != n:
+        raise StoreError("the columns of the findings have different lengths")
+    made_from = set(zip(findings.study_uids, findings.input_hashes, strict=True))
+    if made_from != set(zip(vectors.study_uids, vectors.input_hashes, strict=True)):
+        raise StoreError("findings and study vectors are not of the same studies and inputs")
+    raw, pooled = findings.raw, findings.pooled
+    if raw.shape != (n, len(HEADS)) or raw.dtype != np.float32:
+        raise StoreError(
+            f"findings are {raw.dtype} {list(raw.shape)}; expected float32 [{n}, {len(HEADS)}]"
+        )
+    if pooled.ndim != 2 or len(pooled) != n or not pooled.shape[1] or pooled.dtype != np.float32:
+        raise StoreError(
+            f"pooled study vectors are {pooled.dtype} {list(pooled.shape)}; expected float32 "
+            f"[{n}, d]"
+        )
+    if not np.isfinite(pooled).all() or np.isinf(raw).any():
+        raise StoreError("findings or their pooled vectors hold infinity, or the vectors NaN")
+    # NaN says that there is no such head, which holds for all studies or for none.
+    missing = np.isnan(raw).sum(axis=0)
+    for head in np.flatnonzero((missing > 0) & (missing < n)):
+        raise StoreError(f"the head {HEADS[head]} has no value for {missing[head]} of {n} studies")
+    if n and (missing == n).all():
+        raise StoreError("no head has a value in these findings")

@@ -1,8 +1,10 @@
-"""What each column of the fact tables means; exports carry these as comments."""
+"""What each column of the fact tables and of findings means; exports carry these as comments."""
 
 from __future__ import annotations
 
 from typing import Final
+
+from core.segments import FINDINGS
 
 _UID = "surrogate UID under 2.25 unless identifiers are kept"
 
@@ -34,6 +36,18 @@ COMMENTS: Final[dict[str, dict[str, str]]] = {
         "frame_time_ms": "Time between frames in milliseconds",
         "rows": "Rows of a frame, in pixels",
         "columns": "Columns of a frame, in pixels",
+    },
+    "findings": {
+        "study_uid": "As in studies",
+        "heads_id": "Which set of finding heads says so",
+        "segment": "Short name of the coronary segment",
+        "segment_name": "The segment in words",
+        **{each.column: f"Model output: {each.meaning}" for each in FINDINGS},
+        **{
+            f"{each.column}_logit": f"The logit that {each.column} is the logistic function of"
+            for each in FINDINGS
+            if each.is_probability
+        },
     },
 }
 """By table and column; `commit_id` and `input_hash` stay inside the store."""

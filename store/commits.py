@@ -20,16 +20,17 @@ import pyarrow as pa
 from core.closing import Closing
 from core.errors import StoreError
 from core.provenance import software_version
-from store.batch import (
-    CommitBatch,
+from store.batch import CommitBatch
+from store.inputs import rows_to_arrow
+from store.lease import Lease, LeaseInfo
+from store.locks import Pins
+from store.rows import (
+    findings_to_arrow,
     studies_to_arrow,
     study_vectors_to_arrow,
     video_vectors_to_arrow,
     videos_to_arrow,
 )
-from store.inputs import rows_to_arrow
-from store.lease import Lease, LeaseInfo
-from store.locks import Pins
 from store.tables import SCHEMAS, Tables, space_table
 from store.tombstones import Tombstones
 
@@ -159,8 +160,8 @@ class StoreWriter(Closing):
     def commit(self, batch: CommitBatch) -> int:
         """Make everything in `batch` visible at once and return the new store version.
 
-        The order of writes is inputs, videos, video vectors, study vectors, studies, tags, and
-        last the row in `commits`.
+        The order of writes is inputs, videos, video vectors, study vectors, findings, studies,
+        tags, and last the row in `commits`.
 
         Raises
         ------
@@ -191,6 +192,13 @@ class StoreWriter(Closing):
                     study_vectors_to_arrow(batch.study_vectors, commit_id),
                 ),
             ]
+        if batch.encoder_id and batch.findings:
+            parts.append(
+                (
+                    space_table(batch.encoder_id, "findings"),
+                    findings_to_arrow(batch.findings, commit_id),
+                )
+            )
         parts.append(("studies", studies_to_arrow(batch.studies, commit_id)))
         versions = dict(self._log[-1].table_versions)
         versions.update({name: self._append(name, rows) for name, rows in parts if rows.num_rows})

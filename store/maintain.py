@@ -24,7 +24,7 @@ from core.settings import RetentionSettings
 from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter, read_log
 from store.snapshot import Snapshot
 from store.store import Store
-from store.tables import FACT_TABLES, LOG_TABLES, Tables, key_column
+from store.tables import FACT_TABLES, LOG_TABLES, Tables, key_column, space_table
 from store.tombstones import HIDDEN, PURGED, write_tombstone
 
 RETENTION: Final = RetentionSettings()
@@ -274,6 +274,9 @@ def _visible_keys(snapshot: Snapshot) -> dict[str, set[RowKey]]:
         for level in Level:
             name = f"spaces/{encoder_id}/{level}_vectors"
             keep[name] = pairs(snapshot.keys(encoder_id, level), "uid")
+        name = space_table(encoder_id, "findings")
+        if name in snapshot.commit.table_versions:
+            keep[name] = pairs(snapshot.finding_keys(encoder_id), "study_uid")
     return keep
 
 

@@ -11,25 +11,31 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, final
+from typing import Any, Literal, final
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from core.closing import Closing
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import EMBEDDING_DIM, Level
+from core.segments import HEADS
 from store.commits import CommitRecord
 from store.inputs import Ledger
 from store.locks import FileLock
+from store.sql import locked, select
 from store.tables import Tables, space_table
 from store.tombstones import Tombstones
 from store.visibility import (
     Facts,
+    by_commit,
     commit_order,
     read_facts,
+    read_finding_keys,
+    read_findings,
     read_inputs,
     read_study_keys,
     read_video_keys,
@@ -37,15 +43,6 @@ from store.visibility import (
 )
 
 VectorKind = Literal["embedding", "pooled"]
-
-_FEW_COMMITS: Final = 64
-"""Up to this many commits, rows are asked for by commit; beyond, the table is scanned."""
-_SAFE_TO_QUOTE: Final = (
-    duckdb.ParserException,
-    duckdb.BinderException,
-    duckdb.CatalogException,
-    duckdb.SyntaxException,
-)
 
 
 @dataclass(frozen=True)
@@ -93,6 +90,7 @@ class Snapshot(Closing):
         self._pin = pin
         self._lock = threading.RLock()
         self._keys: dict[tuple[str, Level], pa.Table] = {}
+        self._finding_keys: dict[str, pa.Table] = {}
         self._closed = False
         self.commit = commit
         self.deletions = len(tombstones)
@@ -151,16 +149,7 @@ class Snapshot(Closing):
         with self._lock:
             connection = self._connection.cursor()
         try:
-            statements = connection.extract_statements(query)
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise UsageError("the query is not one SELECT statement")
-            relation = connection.sql(statements[0], params=params)
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            # Errors of these kinds quote the query; others may quote values of patients.
-            quotable = isinstance(error, _SAFE_TO_QUOTE)
-            cause = str(error).splitlines()[0] if quotable else type(error).__name__
-            raise UsageError(f"the query failed: {cause}") from error
+            return select(connection, query, params)
         finally:
             connection.close()
 
@@ -259,13 +248,93 @@ class Snapshot(Closing):
             name,
             self.commit.table_versions[name],
             columns=[uid, "commit_id", kind],
-            where=_by_commit({commit_id for _, commit_id in at}),
+            where=by_commit({commit_id for _, commit_id in at}),
         ):
             pairs = zip(batch[uid].to_pylist(), batch["commit_id"].to_pylist(), strict=True)
             positions = np.fromiter((at.get(pair, -1) for pair in pairs), np.int64, batch.num_rows)
             wanted = positions >= 0
             matrix = batch[kind].flatten().to_numpy(zero_copy_only=True)
             yield VectorBatch(positions[wanted], matrix.reshape(-1, EMBEDDING_DIM)[wanted])
+
+    def finding_keys(self, encoder_id: str) -> pa.Table:
+        """Return which findings are visible in an encoder space.
+
+        Returns
+        -------
+        pa.Table
+            heads_id, study_uid, commit_id; by heads_id and study_uid in byte order.
+
+        Raises
+        ------
+        NotFoundError
+            When the version has no such space.
+        """
+        with self._lock:
+            if encoder_id not in self._finding_keys:
+                self._check_space(encoder_id)
+                self._finding_keys[encoder_id] = read_finding_keys(
+                    self._tables, self.commit.table_versions, encoder_id, self._facts
+                )
+            return self._finding_keys[encoder_id]
+
+    def heads(self, encoder_id: str) -> list[str]:
+        """Return the ids of the sets of heads that have findings to see in a space, sorted."""
+        return sorted(self.finding_keys(encoder_id)["heads_id"].unique().to_pylist())
+
+    def findings(self, encoder_id: str, heads_id: str) -> pa.Table:
+        """Return the visible findings of one set of heads, by study_uid.
+
+        Returns
+        -------
+        pa.Table
+            study_uid, commit_id, and one float32 column for each of `core.segments.HEADS`: percent
+            diameter stenosis or a logit, null when this set has no such head.
+
+        Raises
+        ------
+        NotFoundError
+            When the version has no such space, or nothing of these heads in it.
+        """
+        return self._read_findings(encoder_id, heads_id, HEADS)
+
+    def finding_vectors(
+        self, encoder_id: str, heads_id: str
+    ) -> tuple[pa.Table, NDArray[np.float32]]:
+        """Return the vectors that the heads read, with study_uid and commit_id of each.
+
+        Returns
+        -------
+        keys : pa.Table
+            study_uid, commit_id; by study_uid, as in `findings`.
+        vectors : array [n, d], float32
+            Row i belongs to row i of the keys.
+
+        Raises
+        ------
+        NotFoundError
+            When the version has no such space, or nothing of these heads in it.
+        StoreError
+            When the vectors are of several lengths.
+        """
+        rows = self._read_findings(encoder_id, heads_id, ["pooled"])
+        lengths = set(pc.list_value_length(rows["pooled"]).to_pylist())
+        if len(lengths) > 1:
+            raise StoreError(f"pooled vectors of {heads_id} have several lengths: {lengths}")
+        flat = rows["pooled"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return rows.drop_columns("pooled"), flat.reshape(rows.num_rows, -1)
+
+    def _read_findings(self, encoder_id: str, heads_id: str, columns: Sequence[str]) -> pa.Table:
+        keys = self.finding_keys(encoder_id)
+        mine = keys.filter(pc.equal(keys["heads_id"], heads_id))
+        if mine.num_rows == 0:
+            known = ", ".join(self.heads(encoder_id)) or "none"
+            raise NotFoundError(
+                f"version {self.version} has no findings of {heads_id} in the space {encoder_id}; "
+                f"it has findings of: {known}",
+                "embed with an encoder that has these heads, or name one of these",
+            )
+        self._check_open()
+        return read_findings(self._tables, self.commit.table_versions, encoder_id, mine, columns)
 
     @cached_property
     def _facts(self) -> Facts:
@@ -281,37 +350,25 @@ class Snapshot(Closing):
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         self._check_open()
-        views = {"studies": self.studies(), "videos": self.videos(), "inputs": self.inputs()}
-        connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
-        for name, rows in views.items():
-            # A table, since a registered view belongs to one cursor and each query has its own.
-            connection.register("arriving", rows)
-            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM arriving")
-            connection.unregister("arriving")
-        connection.execute("SET lock_configuration = true")
-        return connection
+        return locked({"studies": self.studies(), "videos": self.videos(), "inputs": self.inputs()})
 
     def _read_keys(self, encoder_id: str, level: Level) -> pa.Table:
-        self._check_open()
+        self._check_space(encoder_id)
         at = self.commit.table_versions
+        if level is Level.STUDY:
+            return read_study_keys(self._tables, at, encoder_id, self._facts)
+        study_keys = self.keys(encoder_id, Level.STUDY)
+        return read_video_keys(self._tables, at, encoder_id, study_keys)
+
+    def _check_space(self, encoder_id: str) -> None:
+        self._check_open()
         if encoder_id not in self.spaces():
             known = ", ".join(self.spaces()) or "none"
             raise NotFoundError(
                 f"version {self.version} has no space {encoder_id}; it has: {known}",
                 "embed with that encoder, or name one of these",
             )
-        if level is Level.STUDY:
-            return read_study_keys(self._tables, at, encoder_id, self._facts)
-        study_keys = self.keys(encoder_id, Level.STUDY)
-        return read_video_keys(self._tables, at, encoder_id, study_keys)
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"the snapshot of version {self.version} is closed")
-
-
-def _by_commit(commit_ids: set[str]) -> str | None:
-    # Commit ids are hex digits of our own making, so they may stand in the text.
-    if len(commit_ids) > _FEW_COMMITS:
-        return None
-    return f"commit_id IN ({', '.join(repr(commit_id) for commit_id in sorted(commit_ids))})"

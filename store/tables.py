@@ -29,6 +29,7 @@ import pyarrow as pa
 
 from core.errors import StoreError
 from core.schema import EMBEDDING_DIM
+from core.segments import HEADS
 
 _UTC_US: Final = pa.timestamp("us", tz="UTC")
 _VECTOR: Final = pa.list_(pa.float32(), EMBEDDING_DIM)
@@ -88,12 +89,17 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
     ),
     "video_vectors": _schema("sop_uid study_uid commit_id", pooled=_VECTOR, embedding=_VECTOR),
     "study_vectors": _schema("study_uid commit_id input_hash", embedding=_VECTOR),
+    "findings": _schema(
+        "study_uid heads_id commit_id input_hash",
+        pooled=pa.list_(pa.float32()),
+        **dict.fromkeys(HEADS, pa.float32()),
+    ),
 }
 """The columns of every table, by its last name."""
 
 FACT_TABLES: Final = ("inputs", "videos", "studies")
 LOG_TABLES: Final = ("meta", "commits", "tombstones")
-SPACE_TABLES: Final = ("video_vectors", "study_vectors")
+SPACE_TABLES: Final = ("video_vectors", "study_vectors", "findings")
 
 KEY_COLUMN: Final = {
     "inputs": "uri",
@@ -101,15 +107,16 @@ KEY_COLUMN: Final = {
     "studies": "study_uid",
     "video_vectors": "sop_uid",
     "study_vectors": "study_uid",
+    "findings": "study_uid",
 }
-"""What, together with `commit_id`, is unique in a table."""
+"""What, together with `commit_id`, is unique in a table (a commit has one set of heads)."""
 
 _BATCH_ROWS: Final = 2048
 """Rows of one batch of a scan: 8 MiB of video vectors."""
 _PAGE_ROWS: Final = 16384
 """Rows of one query: 64 MiB of video vectors."""
 _MARGINS_S: Final = (1.0, 15.0, 240.0)
-_ENCODER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def schema_of(name: str) -> pa.Schema:
@@ -130,12 +137,23 @@ def space_table(encoder_id: str, table: str) -> str:
     StoreError
         When `encoder_id` cannot be the name of a folder.
     """
-    if not _ENCODER_ID.fullmatch(encoder_id):
-        raise StoreError(
-            f"{encoder_id[:150]!r} cannot name an encoder space: letters, digits, '.', '_' and '-' "
-            "only, at most 128, the first a letter or digit"
-        )
+    check_id("an encoder space", encoder_id)
     return f"spaces/{encoder_id}/{table}"
+
+
+def check_id(what: str, name: str) -> None:
+    """Refuse what cannot be the name of a folder, and so no id of an encoder or of heads.
+
+    Raises
+    ------
+    StoreError
+        With `what` the name would have been of.
+    """
+    if not _ID.fullmatch(name):
+        raise StoreError(
+            f"{name[:150]!r} cannot name {what}: letters, digits, '.', '_' and '-' only, at most "
+            "128, the first a letter or digit"
+        )
 
 
 @contextmanager

@@ -6,7 +6,9 @@ A row counts when its `commit_id` is among the commits of the version.  Then:
 * a study is visible while it has videos and its patient is not deleted;
 * a video is visible when it carries the `commit_id` of its study's current row;
 * in an encoder space, a study is visible when its current vector was made from the inputs that the
-  study now has (equal `input_hash`), and its video vectors are those of that vector's commit.
+  study now has (equal `input_hash`), and its video vectors are those of that vector's commit;
+* findings of a study are visible when they are the last committed ones of their set of heads and
+  were made from the inputs that the study now has.
 """
 
 from __future__ import annotations
@@ -14,14 +16,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
+from core.errors import StoreError
 from store.commits import CommitRecord
 from store.tables import Tables, schema_of, space_table
 from store.tombstones import Tombstones
 
+_FEW_COMMITS: Final = 64
+"""Up to this many commits, rows are asked for by commit; beyond, the table is scanned."""
 _CURRENT = """
     SELECT rows.* FROM rows JOIN commits USING (commit_id)
     QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY commits.version DESC) = 1
@@ -147,6 +154,62 @@ def read_video_keys(
         rows=rows,
         study_keys=study_keys,
     )
+
+
+def read_finding_keys(
+    tables: Tables, at: Mapping[str, int], encoder_id: str, facts: Facts
+) -> pa.Table:
+    """Return heads_id, study_uid and commit_id of a space's visible findings, in this order."""
+    rows = read_at(
+        tables,
+        at,
+        space_table(encoder_id, "findings"),
+        columns=["study_uid", "heads_id", "commit_id", "input_hash"],
+    )
+    return _query(
+        "SELECT heads_id, study_uid, found.commit_id"
+        f" FROM ({_CURRENT.format(key='study_uid, heads_id')}) AS found"
+        " SEMI JOIN studies USING (study_uid, input_hash) ORDER BY heads_id, study_uid",
+        rows=rows,
+        commits=facts.commits,
+        studies=facts.studies,
+    )
+
+
+def read_findings(
+    tables: Tables, at: Mapping[str, int], encoder_id: str, keys: pa.Table, columns: Sequence[str]
+) -> pa.Table:
+    """Return study_uid, commit_id and `columns` of the findings that `keys` name, in their order.
+
+    Raises
+    ------
+    StoreError
+        When a key has no row.
+    """
+    wanted = ["study_uid", "commit_id", *columns]
+    pairs = zip(keys["study_uid"].to_pylist(), keys["commit_id"].to_pylist(), strict=True)
+    order = {pair: i for i, pair in enumerate(pairs)}
+    name = space_table(encoder_id, "findings")
+    where = by_commit({commit_id for _, commit_id in order})
+    batches: list[pa.RecordBatch] = []
+    places: list[int] = []
+    for batch in tables.scan(name, at[name], columns=wanted, where=where):
+        found = zip(batch["study_uid"].to_pylist(), batch["commit_id"].to_pylist(), strict=True)
+        rows = [order.get(pair, -1) for pair in found]
+        batches.append(batch.filter(pa.array([row >= 0 for row in rows], pa.bool_())))
+        places += [row for row in rows if row >= 0]
+    if sorted(places) != list(range(len(order))):
+        raise StoreError(f"{name} has {len(places)} rows of {len(order)} that are visible")
+    schema = pa.schema([schema_of(name).field(column) for column in wanted])
+    return pa.Table.from_batches(batches, schema=schema).take(np.argsort(places))
+
+
+def by_commit(commit_ids: set[str]) -> str | None:
+    """Return the predicate that rows are of these commits; None when they are too many to name."""
+    # Commit ids are hex digits of our own making, so they may stand in the text.
+    if len(commit_ids) > _FEW_COMMITS:
+        return None
+    return f"commit_id IN ({', '.join(repr(commit_id) for commit_id in sorted(commit_ids))})"
 
 
 def read_at(

@@ -150,6 +150,7 @@ def test_the_order_of_writes_is_that_of_the_design(tmp_path):
         "videos",
         f"{space}video_vectors",
         f"{space}study_vectors",
+        f"{space}findings",
         "studies",
         "pin",
         "commits",
@@ -184,14 +185,14 @@ def commit_steps(before, tmp_path_factory):
     return steps_of(folder, "commit"), seen(Store.open(folder))
 
 
-# Two commits of 12 and 13 writes (the second makes a space); a child takes 2 s, mostly imports.
-STEPS = [pytest.param(i, marks=[pytest.mark.slow] if i >= 12 else []) for i in range(25)]
+# Two commits of 14 and 17 writes (the second makes a space); a child takes 2 s, mostly imports.
+STEPS = [pytest.param(i, marks=[pytest.mark.slow] if i >= 14 else []) for i in range(31)]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_between_any_two_writes(before, commit_steps, tmp_path, step):
     steps, expected = commit_steps
-    assert len(steps) == 25
+    assert len(steps) == 31
     folder = tmp_path / "s"
     shutil.copytree(before, folder)
     store = Store.open(folder)

@@ -20,6 +20,7 @@ from tests.support.store_cases import (
     batch,
     commit,
     files_holding,
+    findings,
     new_store,
     patient_of,
     seen,
@@ -36,6 +37,7 @@ def grown(folder: Path) -> Store:
     """Return a store with superseded rows, two spaces, and the orphans of a failed commit."""
     store = new_store(folder)
     commit(store, BEFORE, skipped=["/archive/x"])
+    commit(store, BEFORE, heads_id="heads-2", facts=False)
     commit(store, BEFORE, encoder_id="enc-b", facts=False)
     commit(store, CHANGE)
     for i in range(6):
@@ -60,7 +62,9 @@ def test_compaction_keeps_every_visible_row(tmp_path):
     report = compact(store, keep_versions=1, grace=NO_GRACE)
     assert seen(store, keys=True) == before
     # Superseded rows of P1.a and P3.a, and the orphans; P3.a has lost its videos altogether.
-    assert report.rows_removed["spaces/enc-a/video_vectors"] == 2 + 2 + 1
+    # The vectors of enc-a came twice, with two sets of heads, whose findings both stay.
+    assert report.rows_removed["spaces/enc-a/video_vectors"] == 5 + 2 + 2 + 1
+    assert report.rows_removed["spaces/enc-a/findings"] == 2 * (1 + 1) + 1
     assert report.rows_removed["studies"] == 1 + 2 + 1
     assert report.version == report.oldest_readable == store.latest_version
     assert store.versions()[0].version == report.oldest_readable
@@ -83,7 +87,7 @@ def test_compacting_twice_changes_nothing_more(tmp_path):
 def test_retention_keeps_what_is_young_or_pinned_and_all_after_it(tmp_path):
     store = grown(tmp_path / "s")
     compact(store)
-    assert [record.version for record in store.versions()] == list(range(11))[1:]
+    assert [record.version for record in store.versions()] == list(range(12))[1:]
     expected = seen(store, 4)
     other = Store.open(store.path)
     with other.snapshot(4) as pinned:
@@ -141,6 +145,8 @@ NEEDLES = {
     "part of a vector": vectors(("enc-b", "sop-purge-3"))[0, 100:104].tobytes(),
     "pooled": vectors(("enc-a", "pooled", "sop-purge-2"), unit=False)[0].tobytes(),
     "study vector": vectors(("enc-a", "PTX-PURGE.study-two", ("sop-purge-3",)))[0].tobytes(),
+    "findings": findings(PURGED, encoder_id="enc-a").raw[:, 0].tobytes(),
+    "part of a finding vector": findings(PURGED, encoder_id="enc-a").pooled[1, 2:7].tobytes(),
 }
 
 

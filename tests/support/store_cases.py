@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from core.ids import IdentityMode, IdentityRecord
 from core.outcomes import Code, Status
 from core.schema import Cine, Level, View
-from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
+from core.segments import HEADS
+from store.batch import CommitBatch, StudyFacts, StudyFindings, StudyVectors, VideoVectors
 from store.inputs import InputRow, input_hash
 from store.snapshot import Snapshot
 from store.store import Store
@@ -94,14 +95,34 @@ def input_rows(study: str, videos: Sequence[str]) -> list[InputRow]:
     ]
 
 
+def findings(
+    studies: Mapping[str, Sequence[str]], *, encoder_id: str, heads_id: str = "heads-1"
+) -> StudyFindings:
+    """Return findings of the studies that have videos; heads of "calcif" are absent."""
+    names = [(encoder_id, heads_id, study, tuple(v)) for study, v in studies.items() if v]
+    raw = vectors(*[("raw", *name) for name in names], unit=False)[:, : len(HEADS)] * np.float32(40)
+    raw[:, ["calcif" in head for head in HEADS]] = np.nan
+    return StudyFindings(
+        heads_id,
+        [study for _, _, study, _ in names],
+        [hash_of(videos) for _, _, _, videos in names],
+        raw,
+        vectors(*[("read", *name) for name in names], unit=False)[:, :8],
+    )
+
+
 def batch(
     studies: Mapping[str, Sequence[str]],
     *,
     encoder_id: str = "enc-a",
+    heads_id: str | None = "heads-1",
     facts: bool = True,
     skipped: Sequence[str] = (),
 ) -> CommitBatch:
-    """Return a batch of `studies` (study → videos; no videos: the study has lost them all)."""
+    """Return a batch of `studies` (study → videos; no videos: the study has lost them all).
+
+    With findings, unless `heads_id` is None.
+    """
     embedded = {study: videos for study, videos in studies.items() if videos}
     pairs = [(sop, study) for study, videos in embedded.items() for sop in videos]
     cines = {study: [cine(sop, study) for sop in videos] for study, videos in embedded.items()}
@@ -128,6 +149,7 @@ def batch(
                 [hash_of(videos) for videos in embedded.values()],
                 vectors(*[(encoder_id, study, tuple(v)) for study, v in embedded.items()]),
             ),
+            "findings": heads_id and findings(studies, encoder_id=encoder_id, heads_id=heads_id),
         }
     if not facts:
         return CommitBatch(**space)
@@ -160,6 +182,10 @@ def seen_by(snapshot: Snapshot, *, keys: bool = False) -> dict[str, Any]:
             for kind in ("embedding", "pooled") if level is Level.VIDEO else ("embedding",):
                 _, found = snapshot.vectors(encoder_id, level, kind=kind)
                 out[f"{encoder_id} {level} {kind}"] = found.tobytes()
+        for heads_id in snapshot.heads(encoder_id):
+            out[f"{encoder_id} {heads_id}"] = rows(snapshot.findings(encoder_id, heads_id))
+            _, found = snapshot.finding_vectors(encoder_id, heads_id)
+            out[f"{encoder_id} {heads_id} vectors"] = found.tobytes()
     return out
 
 

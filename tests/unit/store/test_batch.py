@@ -16,7 +16,8 @@ from tests.support.store_cases import batch, cine, vectors
 GOOD = batch({"P1.a": ["1", "2"], "P2.a": ["3"]})
 assert GOOD.video_vectors is not None
 assert GOOD.study_vectors is not None
-VIDEOS, STUDIES = GOOD.video_vectors, GOOD.study_vectors
+assert GOOD.findings is not None
+VIDEOS, STUDIES, FINDINGS = GOOD.video_vectors, GOOD.study_vectors, GOOD.findings
 
 
 def with_videos(**changes):
@@ -25,6 +26,17 @@ def with_videos(**changes):
 
 def with_studies(**changes):
     return dataclasses.replace(GOOD, study_vectors=dataclasses.replace(STUDIES, **changes))
+
+
+def with_findings(**changes):
+    return dataclasses.replace(GOOD, findings=dataclasses.replace(FINDINGS, **changes))
+
+
+def with_raw(value):
+    """Put `value` at a head that the set has, for the second study alone."""
+    raw = FINDINGS.raw.copy()
+    raw[1, 0] = value
+    return with_findings(raw=raw)
 
 
 NAN = vectors("a", "b", "c")
@@ -81,6 +93,47 @@ REFUSED = {
         "study P1.a has 2 videos and 1 video vectors",
     ),
     "other inputs": (with_studies(input_hashes=["0", "1"]), "made from other inputs"),
+    "findings alone": (
+        CommitBatch(findings=FINDINGS, encoder_id="enc-a"),
+        "findings come together with the vectors",
+    ),
+    "heads name": (with_findings(heads_id="a b"), "'a b' cannot name a set of finding heads"),
+    "findings twice": (
+        with_findings(study_uids=["P1.a", "P1.a"]),
+        "study with findings P1.a occurs twice",
+    ),
+    "findings of other studies": (
+        with_findings(study_uids=["P1.a", "P3.a"]),
+        "findings and study vectors are not of the same studies and inputs",
+    ),
+    "findings of other inputs": (
+        with_findings(input_hashes=FINDINGS.input_hashes[::-1]),
+        "not of the same studies and inputs",
+    ),
+    "findings columns": (with_findings(input_hashes=["0"]), "findings have different lengths"),
+    "a head too few": (
+        with_findings(raw=FINDINGS.raw[:, 1:]),
+        r"findings are float32 \[2, 89\]; expected float32 \[2, 90\]",
+    ),
+    "findings float64": (
+        with_findings(raw=FINDINGS.raw.astype(np.float64)),
+        "findings are float64",
+    ),
+    "infinite finding": (with_raw(-np.inf), "hold infinity"),
+    "a finding is missing": (
+        with_raw(np.nan),
+        "the head prox_rca_stenosis has no value for 1 of 2 studies",
+    ),
+    "no findings at all": (
+        with_findings(raw=np.full_like(FINDINGS.raw, np.nan)),
+        "no head has a value",
+    ),
+    "findings vectors": (
+        with_findings(pooled=FINDINGS.pooled[0]),
+        r"pooled study vectors are float32 \[8\]; expected float32 \[2, d\]",
+    ),
+    "findings vectors of nothing": (with_findings(pooled=FINDINGS.pooled[:, :0]), r"\[2, 0\]"),
+    "findings vectors NaN": (with_findings(pooled=NAN[:2]), "or the vectors NaN"),
     "nothing": (CommitBatch(), "nothing in this batch"),
 }
 
@@ -95,6 +148,11 @@ def test_good_batches_pass():
     GOOD.check()
     batch({"P1.a": []}).check()
     batch({"P1.a": ["1"]}, facts=False).check()
+    batch({"P1.a": ["1"]}, heads_id=None).check()
+    # The studies may come in another order than their vectors.
+    with_findings(
+        study_uids=FINDINGS.study_uids[::-1], input_hashes=FINDINGS.input_hashes[::-1]
+    ).check()
     CommitBatch(inputs=GOOD.inputs).check()
 
 
