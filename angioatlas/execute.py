@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,15 @@ from angioatlas.plan import Plan, StudyWork
 from angioatlas.report import EmbedReport
 from core.outcomes import Code, InputRefused, Status
 from core.schema import Cine
+from core.segments import HEADS
 from core.settings import Settings
 from core.uris import path_of
 from embedder.encoders.spec import Encoder
-from embedder.frames import Clip, read_clip
+from embedder.frames import Clip
 from embedder.guard.pool import GuardedPool
+from embedder.inputs import read_input_clip
 from embedder.pipeline import EmbeddedStudy, embed_studies
-from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
+from store.batch import CommitBatch, StudyFacts, StudyFindings, StudyVectors, VideoVectors
 from store.commits import StoreWriter
 from store.inputs import InputRow, input_hash
 
@@ -49,6 +51,8 @@ class Execution:
     known : Known
         What the plan was made from.
     encoder_id : str
+    heads_id : str or None
+        Of the encoder's finding heads.
     settings : Settings
     report : EmbedReport
         Is told what was embedded.
@@ -61,6 +65,7 @@ class Execution:
         *,
         known: Known,
         encoder_id: str,
+        heads_id: str | None,
         settings: Settings,
         report: EmbedReport,
     ) -> None:
@@ -68,6 +73,7 @@ class Execution:
         self.plan = plan
         self.known = known
         self.encoder_id = encoder_id
+        self.heads_id = heads_id
         self.settings = settings
         self.report = report
         self.settled: dict[str, InputRow] = {}
@@ -98,7 +104,14 @@ class Execution:
         flow = embed_studies(
             ((work.study_uid, work.cines) for work in todo.values()),
             encoder=encoder,
-            read=partial(read_cines, pool=pool, profile=profile, signs=self._signs),
+            read=partial(
+                read_cines,
+                pool=pool,
+                profile=profile,
+                signs=self._signs,
+                min_contrast=self.settings.embed.min_contrast,
+                contrast_seen=self.plan.contrast_seen,
+            ),
             batch_size=self.settings.embed.batch_size or encoder.batch_size,
         )
         try:
@@ -125,6 +138,7 @@ class Execution:
                 encoder_id=self.encoder_id if embedded else None,
                 video_vectors=_video_vectors(embedded) if embedded else None,
                 study_vectors=_study_vectors(embedded) if embedded else None,
+                findings=_findings(embedded, self.heads_id) if embedded else None,
             )
         )
 
@@ -206,25 +220,37 @@ def read_cines(
     pool: GuardedPool,
     profile: str,
     signs: Callable[[Cine], tuple[int, int]],
+    min_contrast: float = 0,
+    contrast_seen: Collection[str] = (),
 ) -> Iterator[tuple[Cine, Clip | InputRefused]]:
     """Read the clip of each cine in the guarded workers, in order.
 
     A file whose size or time is no longer that of its header is refused: it may hold another
-    instance by now.
+    instance by now.  So is a clip whose contrast signal is below `min_contrast`, except of the
+    SOP instances `contrast_seen`.
     """
     waiting: deque[Cine] = deque()
 
-    def paths() -> Iterator[Path]:
+    def items() -> Iterator[tuple[Path, int]]:
         for cine in cines:
             waiting.append(cine)
-            yield path_of(cine.source_uri)
+            yield path_of(cine.source_uri), cine.n_frames
 
-    read = partial(read_clip, profile=profile)
+    read = partial(read_input_clip, profile=profile)
     ahead = pool.workers * _CLIPS_AHEAD_PER_WORKER
-    for _, clip in pool.map(read, paths(), ahead=ahead, fallback=Code.DECODE_FAILED):
+    for _, clip in pool.map(read, items(), ahead=ahead, fallback=Code.DECODE_FAILED):
         cine = waiting.popleft()
         if isinstance(clip, Clip) and (clip.size, clip.mtime_ns) != signs(cine):
             clip = InputRefused(Code.CHANGED_WHILE_READ, "it changed after its header was read")
+        elif (
+            isinstance(clip, Clip)
+            and clip.contrast < min_contrast
+            and cine.sop_uid not in contrast_seen
+        ):
+            clip = InputRefused(
+                Code.NO_CONTRAST,
+                f"contrast signal {clip.contrast:.2f}, expected {min_contrast:g} or more",
+            )
         yield cine, clip
 
 
@@ -249,4 +275,18 @@ def _study_vectors(studies: Sequence[EmbeddedStudy]) -> StudyVectors:
         study_uids=[study.study_uid for study in studies],
         input_hashes=[_hash(study) for study in studies],
         embedding=np.stack([s.embedding for s in studies if s.embedding is not None]),
+    )
+
+
+def _findings(studies: Sequence[EmbeddedStudy], heads_id: str | None) -> StudyFindings | None:
+    found = [study.findings for study in studies if study.findings is not None]
+    if heads_id is None or not found:
+        return None
+    raw = [[each.raw.get(head, np.nan) for head in HEADS] for each in found]
+    return StudyFindings(
+        heads_id=heads_id,
+        study_uids=[study.study_uid for study in studies],
+        input_hashes=[_hash(study) for study in studies],
+        raw=np.array(raw, np.float32),
+        pooled=np.stack([each.pooled for each in found]),
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from angioatlas.choose import Choice
+from angioatlas.classified import read_classified
 from angioatlas.execute import Execution
 from angioatlas.identities import new_identity, open_map, store_identity
 from angioatlas.known import Known
@@ -28,6 +30,9 @@ from core.settings import Settings
 from embedder.discover import existing
 from embedder.encoders.spec import Encoder
 from embedder.guard.pool import GuardedPool
+from embedder.inputs import MovieRows
+from embedder.movie_rows import read_movie_rows
+from embedder.runs import Classified
 from store.inputs import InputRow
 from store.store import Store, local_path
 
@@ -46,6 +51,8 @@ class EmbedOptions:
     """Hash known files again instead of trusting size and modification time."""
     prune: bool = False
     """Drop videos whose file is no longer under the folders given."""
+    reselect: bool = False
+    """Decide every study under the paths anew: which of its runs count."""
     keep_identifiers: bool = False
     """For a new store: keep patient ids and UIDs as they are."""
     shift_dates: bool = False
@@ -59,6 +66,8 @@ class EncoderHandle:
     encoder_id: str
     profile: Literal["display", "original"]
     load: Callable[[], Encoder]
+    heads_id: str | None = None
+    """Of its finding heads, if it has some."""
 
 
 def embed(
@@ -95,7 +104,10 @@ def embed(
     began = time.monotonic()
     run = Run.begin()
     report = EmbedReport(run.run_id, encoder.encoder_id, options.dry_run)
-    paths = existing(paths)  # before a store is made for nothing
+    # Before a store is made for nothing.
+    paths = existing(paths)
+    classified = _classified(settings)
+    movies = read_movie_rows(settings.embed.movies) if settings.embed.movies else {}
     store, identity = _open(store_path, settings, options, report.notes)
     with ExitStack() as stack:
         writer = None
@@ -106,33 +118,39 @@ def embed(
                     f"the last run ({writer.took_over.run_id}) did not end by itself; "
                     "going on from its last commit"
                 )
-        known = _known(store, encoder.encoder_id)
+        known = _known(store, encoder)
         survey = Survey(
             known,
             identity,
-            _survey_options(store_path, settings, options),
+            _survey_options(
+                store_path, settings, options, _choice(settings, classified, identity), movies
+            ),
             on_progress=on_progress,
         )
         pool = stack.enter_context(_pool(settings))
         plan = survey.plan(paths, pool)
+        report.notes += _unmatched(settings, survey)
         standing = dict(survey.findings.trusted)
         if writer is None:
             standing |= _would_stand(plan)
             report.studies_embedded = sum(bool(work.cines) for work in plan.work)
             report.videos_embedded = sum(len(work.cines) for work in plan.work)
         else:
-            _record_surrogates(identity, settings, survey)
+            _record_surrogates(identity, settings, survey, plan)
             execution = Execution(
                 writer,
                 plan,
                 known=known,
                 encoder_id=encoder.encoder_id,
+                heads_id=encoder.heads_id,
                 settings=settings,
                 report=report,
             )
             _carry_out(execution, encoder, pool, on_progress)
             standing |= execution.settled
-    report.unchanged = len(survey.findings.trusted)
+    report.unchanged = sum(
+        standing[uri].code is row.code for uri, row in survey.findings.trusted.items()
+    )
     report.no_longer_there = len(survey.findings.dropped)
     report.count(standing[uri] for uri in sorted(survey.findings.seen))
     report.store_version = store.latest_version if store is not None else None
@@ -172,21 +190,54 @@ def _open(
     return store, store_identity(store.identity, settings.identity_key)
 
 
-def _known(store: Store | None, encoder_id: str) -> Known:
+def _known(store: Store | None, encoder: EncoderHandle) -> Known:
     if store is None:
         return Known.nothing()
     with store.snapshot() as snapshot:
-        return Known.of(snapshot, encoder_id, is_deleted=store.tombstones().__contains__)
+        return Known.of(
+            snapshot,
+            encoder.encoder_id,
+            encoder.heads_id,
+            is_deleted=store.tombstones().__contains__,
+        )
+
+
+def _classified(settings: Settings) -> dict[str, Classified]:
+    table = settings.embed.classified
+    return {} if table is None or settings.embed.all_runs else read_classified(table)
+
+
+def _choice(settings: Settings, classified: Mapping[str, Classified], identity: Identity) -> Choice:
+    return Choice(
+        min_frames=settings.embed.min_frames,
+        videos_per_study=settings.embed.videos_per_study,
+        all_runs=settings.embed.all_runs,
+        classified={identity.uid(original): said for original, said in classified.items()},
+    )
+
+
+def _unmatched(settings: Settings, survey: Survey) -> list[str]:
+    table, read = survey.options.choice.classified, survey.findings.found
+    if not table or not read or any(each.cine.sop_uid in table for each in read):
+        return []
+    return [f"{settings.embed.classified} names none of the runs that were read: {len(read)}"]
 
 
 def _survey_options(
-    store_path: Path | str, settings: Settings, options: EmbedOptions
+    store_path: Path | str,
+    settings: Settings,
+    options: EmbedOptions,
+    choice: Choice,
+    movies: MovieRows,
 ) -> SurveyOptions:
     return SurveyOptions(
         modalities=frozenset(settings.embed.modalities),
         retry=options.retry,
         verify=options.verify,
         prune=options.prune,
+        choice=choice,
+        movies=movies,
+        reselect=options.reselect,
         exclude=local_path(store_path),
         header_seconds=settings.limits.header_seconds,
     )
@@ -216,6 +267,7 @@ def _carry_out(
 
 def _would_stand(plan: Plan) -> dict[str, InputRow]:
     rows = {row.uri: row for row in plan.settled}
+    rows |= {row.uri: row for work in plan.work for row in work.dropped}
     return rows | {
         uri: settle(offered, Status.EMBEDDED)
         for uri, offered in plan.offered.items()
@@ -223,9 +275,15 @@ def _would_stand(plan: Plan) -> dict[str, InputRow]:
     }
 
 
-def _record_surrogates(identity: Identity, settings: Settings, survey: Survey) -> None:
-    """Keep the private way back, before anything that needs it is committed."""
+def _record_surrogates(identity: Identity, settings: Settings, survey: Survey, plan: Plan) -> None:
+    """Keep the private way back of what will be embedded, before anything of it is committed."""
+    replaced = survey.findings.surrogates
     private_map = open_map(identity.record, settings.identity_key)
     if private_map is not None:
         with private_map:
-            private_map.record(survey.findings.surrogates)
+            private_map.record(
+                triple
+                for work in plan.work
+                for cine in work.cines
+                for triple in replaced.get(cine.sop_uid, ())
+            )

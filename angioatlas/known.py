@@ -37,7 +37,7 @@ class Known:
     studies : mapping
         The current row of each study, by study UID.
     in_space : collection of str
-        Studies that are visible in the encoder's space.
+        Studies that are visible in the encoder's space, with findings if it has finding heads.
     is_deleted : callable
         Whether a patient (by the store's id) was deleted.
     """
@@ -55,12 +55,16 @@ class Known:
         return cls(ledger, lambda _: {}, {}, frozenset(), lambda _: False)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, encoder_id: str, *, is_deleted: Callable[[str], bool]) -> Known:
-        """Return what a snapshot knows, as seen by one encoder's space."""
+    def of(
+        cls,
+        snapshot: Snapshot,
+        encoder_id: str,
+        heads_id: str | None,
+        *,
+        is_deleted: Callable[[str], bool],
+    ) -> Known:
+        """Return what a snapshot knows, as seen by one encoder and its finding heads."""
         studies = snapshot.studies()
-        in_space: frozenset[str] = frozenset()
-        if encoder_id in snapshot.spaces():
-            in_space = frozenset(snapshot.keys(encoder_id, Level.STUDY)["uid"].to_pylist())
         return cls(
             snapshot.ledger(),
             lambda study_uids: current_cines(snapshot, study_uids),
@@ -68,9 +72,20 @@ class Known:
                 row["study_uid"]: CurrentStudy(row["input_hash"], row["site"])
                 for row in studies.select(["study_uid", "input_hash", "site"]).to_pylist()
             },
-            in_space,
+            _in_space(snapshot, encoder_id, heads_id),
             is_deleted,
         )
+
+
+def _in_space(snapshot: Snapshot, encoder_id: str, heads_id: str | None) -> frozenset[str]:
+    if encoder_id not in snapshot.spaces():
+        return frozenset()
+    embedded = frozenset(snapshot.keys(encoder_id, Level.STUDY)["uid"].to_pylist())
+    if heads_id is None:
+        return embedded
+    keys = snapshot.finding_keys(encoder_id)
+    of_heads = keys.filter(pc.equal(keys["heads_id"], heads_id))
+    return embedded & set(of_heads["study_uid"].to_pylist())
 
 
 def current_cines(snapshot: Snapshot, study_uids: Iterable[str]) -> dict[str, tuple[Cine, ...]]:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+from angioatlas.choose import AS_IT_IS, Choice
 from angioatlas.sources import Sources, left
 from core.outcomes import Code, InputRefused, Status
 from core.schema import MAX_STUDY_CINES, Cine
 from core.uris import path_of
 from embedder.discover import Offered
+from embedder.runs import RunFacts
 from store.inputs import InputRow, Ledger
-
-HashFiles = Callable[[Sequence[Path]], Sequence["str | InputRefused"]]
-"""Hash files in guarded workers: sha256 in hexadecimal, or why a file cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +24,18 @@ class Found:
 
     offered: Offered
     cine: Cine
+    facts: RunFacts
+    redescribed: bool = False
+    """Known, and its description changed: to be embedded again although its bytes are the same."""
 
 
 @dataclass(frozen=True)
 class StudyWork:
     """A study to embed as a whole; no cines means that it lost all of them.
 
-    `before` are its cines in the store now; `dropped`, the ledger rows of those that left.  The
-    latter are written with the study and not before it, or a run that is killed in between would
-    never come back for the study.
+    `before` are its cines in the store now; `dropped`, the ledger rows of those that left and of
+    the runs that a rule left out.  They are written with the study and not before it, or a run
+    that is killed in between would never come back for the study.
     """
 
     study_uid: str
@@ -50,7 +51,9 @@ class Plan:
     work: list[StudyWork] = field(default_factory=list)
     settled: list[InputRow] = field(default_factory=list)
     offered: dict[str, Offered] = field(default_factory=dict)
-    """By uri: the inputs that the work will settle."""
+    """By uri: the new inputs that the work will settle."""
+    contrast_seen: set[str] = field(default_factory=set)
+    """SOPInstanceUIDs of runs of the work whose contrast need not be measured."""
 
 
 def settle(
@@ -80,82 +83,25 @@ def refuse(offered: Offered, refusal: InputRefused, cine: Cine | None = None) ->
     return settle(offered, refusal.status, refusal=refusal, cine=cine)
 
 
-def resolve_instances(
-    found: Iterable[Found],
-    *,
-    ledger: Ledger,
-    dropped: Collection[str],
-    hash_files: HashFiles,
-) -> tuple[list[Found], list[InputRow]]:
-    """Tell new cines from known ones, duplicates and conflicts, by SOPInstanceUID and bytes.
+@dataclass(frozen=True)
+class Choosing:
+    """How the runs of this plan are chosen.
 
-    Parameters
+    Attributes
     ----------
-    found : iterable of Found
-        In the order of discovery: of two new files with one UID the first is kept.
-    ledger : Ledger
-    dropped : collection of str
-        Uris that left the archive: no longer the keeper of their instance.
-    hash_files : callable
-        Used only where the UID is known already.
-
-    Returns
-    -------
-    fresh : list of Found
-        To be embedded: new instances, and files whose bytes changed.
-    settled : list of InputRow
-        Known files that were only touched, duplicates, conflicts, unreadable ones.
+    choice : Choice
+    facts_of : callable
+        Read what the rules look at, of cines that are in the store; by SOPInstanceUID.
+    studies : collection of str
+        Studies to decide anew although no input of theirs is new.
+    idle : collection of str
+        Uris that are no reason to embed their study again: only decoding would tell what they are.
     """
-    first: dict[str, str] = {}
-    fresh: list[Found] = []
-    suspects: list[tuple[Found, str, str | None]] = []
-    for each in found:
-        sop_uid, uri = each.cine.sop_uid, each.offered.uri
-        keeper = _keeper(ledger, sop_uid, dropped)
-        if keeper is not None:
-            suspects.append((each, keeper.uri, keeper.sha256))
-        elif sop_uid in first:
-            suspects.append((each, first[sop_uid], None))
-        else:
-            first[sop_uid] = uri
-            fresh.append(each)
 
-    to_hash = {each.offered.uri: each.offered.path for each, _, _ in suspects}
-    to_hash |= {uri: path_of(uri) for _, uri, sha256 in suspects if sha256 is None}
-    digests = dict(zip(to_hash, hash_files(list(to_hash.values())), strict=True))
-
-    settled: list[InputRow] = []
-    for each, keeper_uri, keeper_sha256 in suspects:
-        mine = digests[each.offered.uri]
-        theirs = keeper_sha256
-        if keeper_uri != each.offered.uri:
-            # The keeper itself may have changed in the meantime, and its copies with it.
-            now = digests.get(keeper_uri)
-            theirs = now if isinstance(now, str) else keeper_sha256
-        if isinstance(mine, InputRefused):
-            settled.append(refuse(each.offered, mine, each.cine))
-        elif keeper_uri == each.offered.uri and mine != theirs:
-            fresh.append(each)
-        else:
-            settled.append(_compare(each, mine, keeper_uri, same=mine == theirs))
-    return fresh, settled
-
-
-def _keeper(ledger: Ledger, sop_uid: str, dropped: Collection[str]) -> InputRow | None:
-    """Return the input that the instance's vectors were made from."""
-    for row in ledger.of_instance(sop_uid):
-        if row.status is Status.EMBEDDED and row.uri not in dropped:
-            return row
-    return None
-
-
-def _compare(each: Found, sha256: str, keeper_uri: str, *, same: bool) -> InputRow:
-    if keeper_uri == each.offered.uri:
-        return settle(each.offered, Status.EMBEDDED, cine=each.cine, sha256=sha256)
-    code = Code.SAME_INSTANCE if same else Code.UID_CONFLICT
-    relation = "the same bytes as" if same else "other bytes under the SOPInstanceUID of"
-    refusal = InputRefused(code, f"{relation} {keeper_uri}")
-    return settle(each.offered, refusal.status, refusal=refusal, cine=each.cine, sha256=sha256)
+    choice: Choice
+    facts_of: Callable[[Sequence[Cine]], Mapping[str, RunFacts]]
+    studies: Collection[str] = ()
+    idle: Collection[str] = ()
 
 
 def plan_studies(
@@ -167,13 +113,14 @@ def plan_studies(
     settled: Sequence[InputRow],
     known_studies: Iterable[str],
     in_space: Collection[str],
+    choosing: Choosing,
 ) -> Plan:
-    """Put new, remaining and lost cines together, study by study.
+    """Put new, remaining and lost cines together, study by study, and choose those that count.
 
     Parameters
     ----------
     fresh : sequence of Found
-        New or changed cines.
+        New or changed cines, and those of their studies that a rule left out before.
     current : callable
         Study UIDs to their visible cines.
     dropped : collection of str
@@ -186,30 +133,102 @@ def plan_studies(
         Studies of inputs that were offered and are unchanged.
     in_space : collection of str
         Studies whose current vectors exist in the encoder's space.
+    choosing : Choosing
+        The rules.  A study that is only missing in the encoder's space stays what it is.
     """
-    plan = Plan(settled=list(settled), offered={each.offered.uri: each.offered for each in fresh})
+    plan = Plan(settled=list(settled))
     by_study: dict[str, list[Found]] = {}
     for each in fresh:
         by_study.setdefault(each.cine.study_uid, []).append(each)
-    gone = set(dropped) | plan.offered.keys()
+    gone = {*dropped, *(each.offered.uri for each in fresh)}
     # An instance may come back from another place while the file it was read from is unreadable.
     replaced = {each.cine.sop_uid for each in fresh}
     rows = [row for uri in sorted(gone) if (row := ledger.get(uri)) is not None]
     affected = [row.study_uid for row in rows if row.study_uid and row.status is Status.EMBEDDED]
     missing = [uid for uid in known_studies if uid not in in_space]
-    study_uids = [*dict.fromkeys([*by_study, *affected, *missing])]
+    anew, must = {*by_study, *affected, *choosing.studies}, {*affected, *missing}
+    study_uids = [*dict.fromkeys([*by_study, *affected, *missing, *choosing.studies])]
     sources = Sources(ledger, settled, gone)
     kept = current(study_uids)
+    remaining: dict[str, list[Cine]] = {}
     for study_uid in study_uids:
+        found = [sources.of(c) for c in kept.get(study_uid, ()) if c.sop_uid not in replaced]
+        remaining[study_uid] = [cine for cine in found if cine is not None]
+    facts = choosing.facts_of(
+        [cine for uid in study_uids if uid in anew for cine in remaining[uid]]
+    )
+    for study_uid in study_uids:
+        new = by_study.get(study_uid, [])
+        choice = choosing.choice if study_uid in anew else AS_IT_IS
+        chosen = _choose(remaining[study_uid], new, facts, choice, sources)
+        rows = [row for row in chosen.left_out if row != ledger.get(row.uri)]
+        plan.settled += chosen.refused
         before = kept.get(study_uid, ())
-        found = [sources.of(cine) for cine in before if cine.sop_uid not in replaced]
-        remaining = [cine for cine in found if cine is not None]
-        new, excess = _within_limit(remaining, by_study.get(study_uid, []))
-        cines, conflicts = _same_patient(remaining, new)
-        plan.settled += [*excess, *conflicts]
-        if cines or before:
-            plan.work.append(StudyWork(study_uid, cines, before, _left(before, cines, ledger)))
+        changed = study_uid in must or _is_changed(before, chosen, choosing.idle)
+        if changed and (before or chosen.cines):
+            rows += _left(before, chosen.cines, ledger)
+            plan.work.append(StudyWork(study_uid, chosen.cines, before, tuple(rows)))
+            plan.offered |= chosen.offered
+            seen = [cine.sop_uid for cine in chosen.cines if choice.saw_contrast(cine.sop_uid)]
+            plan.contrast_seen.update(seen)
+        else:
+            plan.settled += rows
     return plan
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What a study is made of, what is left out of it, and what it does not take at all."""
+
+    cines: tuple[Cine, ...]
+    offered: dict[str, Offered]
+    left_out: list[InputRow]
+    refused: list[InputRow]
+
+
+def _choose(
+    remaining: Sequence[Cine],
+    found: Sequence[Found],
+    facts: Mapping[str, RunFacts],
+    choice: Choice,
+    sources: Sources,
+) -> _Chosen:
+    runs = [(cine, facts[cine.sop_uid]) for cine in remaining if cine.sop_uid in facts]
+    refusals = choice.refusals([*runs, *((each.cine, each.facts) for each in found)])
+    staying = [cine for cine in remaining if cine.sop_uid not in refusals]
+    coming = [each for each in found if each.cine.sop_uid not in refusals]
+    new, excess = _within_limit(staying, coming)
+    cines, conflicts = _same_patient(staying, new)
+    refusals |= choice.over(cines)
+    offered = {each.offered.uri: each.offered for each in found}
+    out = [each for each in (*remaining, *(f.cine for f in found)) if each.sop_uid in refusals]
+    cines = tuple(cine for cine in cines if cine.sop_uid not in refusals)
+    uris = {cine.source_uri for cine in cines}
+    return _Chosen(
+        cines,
+        {uri: each for uri, each in offered.items() if uri in uris},
+        [_left_out(each, refusals[each.sop_uid], offered, sources) for each in out],
+        [*excess, *conflicts],
+    )
+
+
+def _is_changed(before: Sequence[Cine], chosen: _Chosen, idle: Collection[str]) -> bool:
+    """Whether a study is made of other runs than before, or of other bytes."""
+    cines = [cine for cine in chosen.cines if cine.source_uri not in idle]
+    return {cine.sop_uid for cine in cines} != {cine.sop_uid for cine in before} or any(
+        cine.source_uri in chosen.offered for cine in cines
+    )
+
+
+def _left_out(
+    cine: Cine, refusal: InputRefused, offered: Mapping[str, Offered], sources: Sources
+) -> InputRow:
+    """Return the ledger row of a run that a rule leaves out, new or embedded until now."""
+    if cine.source_uri in offered:
+        return refuse(offered[cine.source_uri], refusal, cine)
+    row = sources.row(cine.source_uri)
+    assert row is not None, "every cine of the store is in the ledger"
+    return left(row, refusal)
 
 
 def _left(before: Sequence[Cine], cines: Sequence[Cine], ledger: Ledger) -> tuple[InputRow, ...]:
@@ -217,8 +236,11 @@ def _left(before: Sequence[Cine], cines: Sequence[Cine], ledger: Ledger) -> tupl
     still = {cine.source_uri for cine in cines}
     uris = [cine.source_uri for cine in before if cine.source_uri not in still]
     rows = [row for uri in uris if (row := ledger.get(uri)) is not None]
+    gone = InputRefused(Code.NO_LONGER_THERE)
     return tuple(
-        left(row) for row in rows if row.status is Status.EMBEDDED and not path_of(row.uri).exists()
+        left(row, gone)
+        for row in rows
+        if row.status is Status.EMBEDDED and not path_of(row.uri).exists()
     )
 
 

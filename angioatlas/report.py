@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.outcomes import Status
+from embedder.runs import RULE_CODES
 from store.inputs import InputRow
 
 _PROBLEMS_KEPT = 1000
@@ -34,6 +35,8 @@ class EmbedReport:
     by_status: dict[str, int] = field(default_factory=dict)
     """Inputs offered in this run, by where they now stand (after a dry run: would stand)."""
     by_code: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
+    """Of the skipped: runs that a rule left out."""
     unchanged: int = 0
     """Inputs whose standing was known from before and trusted."""
     studies_embedded: int = 0
@@ -52,6 +55,7 @@ class EmbedReport:
         self.inputs = len(rows)
         self.by_status = {status.value: statuses.get(status, 0) for status in Status}
         codes = Counter(row.code for row in rows if row.code is not None)
+        self.left_out = sum(codes[code] for code in RULE_CODES)
         self.by_code = {code.value: count for code, count in codes.most_common()}
         self.problems = [
             Problem(row.uri, row.code.value, row.message)

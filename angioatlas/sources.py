@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from core.outcomes import Code, InputRefused, Status
+from core.outcomes import InputRefused, Status
 from core.schema import Cine
 from core.uris import path_of
 from store.inputs import InputRow, Ledger
@@ -36,13 +36,17 @@ class Sources:
         for row in self._settled.values():
             self._new_copies.setdefault(row.sop_uid, []).append(row)
 
+    def row(self, uri: str) -> InputRow | None:
+        """Return where an input stands, if it is known."""
+        return self._settled.get(uri) or self._ledger.get(uri)
+
     def of(self, cine: Cine) -> Cine | None:
         """Return the cine with a source that is intact, if any is known.
 
         Without one, the cine as it is (reading it will tell why it cannot be read), or None if
         its file left the archive.
         """
-        own = self._settled.get(cine.source_uri) or self._ledger.get(cine.source_uri)
+        own = self.row(cine.source_uri)
         gone = cine.source_uri in self._gone
         if not gone and own is not None and own.status is Status.EMBEDDED and is_intact(own):
             return cine
@@ -64,9 +68,8 @@ def is_intact(row: InputRow) -> bool:
     return (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
 
 
-def left(row: InputRow) -> InputRow:
-    """Return the ledger row of an input that is no longer there."""
-    refusal = InputRefused(Code.NO_LONGER_THERE)
+def left(row: InputRow, refusal: InputRefused) -> InputRow:
+    """Return the ledger row of an input that left its study, and why."""
     return replace(
         row, status=refusal.status, code=refusal.reason, message=refusal.message, sha256=None
     )

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from angioatlas.choose import Choice
+from angioatlas.instances import resolve_instances
 from angioatlas.known import Known
-from angioatlas.plan import Found, Plan, plan_studies, refuse, resolve_instances
+from angioatlas.movies import never_there, redescribed
+from angioatlas.plan import Choosing, Found, Plan, plan_studies, refuse
+from angioatlas.reconsider import left_out_before, offered_again, read_facts
 from core.ids import Identity
 from core.outcomes import Code, InputRefused, Status
 from core.schema import CINE_MODALITIES, Cine
 from core.uris import path_of, uri_of
-from embedder.dicom.cine import read_header
 from embedder.dicom.dicomdir import referenced_files
 from embedder.discover import Offered, References, discover
 from embedder.frames import file_sha256
 from embedder.guard.pool import GuardedPool
+from embedder.inputs import Input, MovieRows, read_input
+from embedder.runs import RunFacts
 from store.inputs import InputRow
 
 OnProgress = Callable[[str, int, int | None], None]
@@ -36,12 +42,18 @@ class SurveyOptions:
     """Modalities whose multi-frame images are cines."""
     header_seconds: float
     """Time limit of one header."""
+    choice: Choice
+    """Which runs count."""
+    movies: MovieRows = field(default_factory=dict)
+    """What a table says of AVI and MP4 files, by uri."""
     retry: bool = False
     """Read quarantined inputs again."""
     verify: bool = False
     """Hash known files again instead of trusting size and modification time."""
     prune: bool = False
     """Drop videos whose file is no longer under the folders given."""
+    reselect: bool = False
+    """Decide every study under the paths anew by the rules."""
     exclude: Path | None = None
     """A folder that is no part of the archive although it may lie inside it: the store's own."""
 
@@ -55,7 +67,8 @@ class Findings:
     found: list[Found] = field(default_factory=list)
     settled: list[InputRow] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
-    surrogates: list[tuple[str, str, str]] = field(default_factory=list)
+    surrogates: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    """(kind, surrogate, original) of what was replaced, by SOPInstanceUID."""
 
 
 class Survey:
@@ -89,6 +102,7 @@ class Survey:
         self._reconsidered = {Code.NO_LONGER_THERE}
         if options.modalities - set(CINE_MODALITIES):
             self._reconsidered.add(Code.OTHER_MODALITY)
+        self._redescribed: set[str] = set()
 
     def plan(self, paths: Sequence[Path], pool: GuardedPool) -> Plan:
         """Walk the paths, read the headers of what is not known in `pool`, and plan the work."""
@@ -98,6 +112,8 @@ class Survey:
         self.on_progress("headers", len(self.findings.seen), len(self.findings.seen))
         if self.options.prune:
             self._drop_what_left(paths)
+        studies = self._to_decide()
+        idle = self._read_left_out(studies, pool)
         fresh, settled = resolve_instances(
             self.findings.found,
             ledger=self.known.ledger,
@@ -116,12 +132,19 @@ class Survey:
                 if row.status is Status.EMBEDDED and row.study_uid
             ],
             in_space=self.known.in_space,
+            choosing=Choosing(
+                self.options.choice,
+                partial(self._facts, pool=pool),
+                studies=studies if self.options.reselect else (),
+                idle=idle,
+            ),
         )
 
     def _not_trusted(self, inputs: Iterator[Offered]) -> Iterator[Offered]:
         exclude = self.options.exclude
         own = f"{uri_of(exclude)}/" if exclude else None
-        for offered in inputs:
+        named = self._named_and_not_there()
+        for offered in itertools.chain(inputs, named):
             if own and offered.uri.startswith(own):
                 continue
             self.findings.seen.add(offered.uri)
@@ -133,8 +156,28 @@ class Survey:
                 self.findings.settled.append(refuse(offered, offered.refusal))
             else:
                 yield offered
+        yield from self._take_back_redescribed()
+
+    def _named_and_not_there(self) -> Iterator[Offered]:
+        # A generator of its own: what was seen is known only when the walk is over.
+        yield from never_there(self.options.movies, self.findings.seen, self.known.ledger)
+
+    def _take_back_redescribed(self) -> Iterator[Offered]:
+        """Trust no longer what the table of movies describes anew."""
+        movies, trusted = self.options.movies, self.findings.trusted
+        rows = [trusted[uri] for uri in movies if uri in trusted]
+        self._redescribed = redescribed(
+            [row for row in rows if row.status is Status.EMBEDDED],
+            movies,
+            current=self.known.cines,
+            identity=self.identity,
+        )
+        for uri in sorted(self._redescribed):
+            yield offered_again(trusted.pop(uri))
 
     def _trusts(self, row: InputRow) -> bool:
+        if row.code is Code.MOVIE_WITHOUT_STUDY and row.uri in self.options.movies:
+            return False
         match row.status:
             case Status.EMBEDDED:
                 # A row without its study would be a broken promise: the file is read again.
@@ -147,15 +190,15 @@ class Survey:
     def _read_headers(self, offered: Iterable[Offered], pool: GuardedPool) -> None:
         waiting: deque[Offered] = deque()
 
-        def paths() -> Iterator[Path]:
+        def items() -> Iterator[Input]:
             for each in offered:
                 waiting.append(each)
-                yield each.path
+                yield Input(each.path, self.options.movies.get(each.uri))
 
-        read = partial(read_header, modalities=self.options.modalities)
+        read = partial(read_input, modalities=self.options.modalities)
         headers = pool.map(
             read,
-            paths(),
+            items(),
             ahead=_HEADERS_AHEAD,
             chunk=_HEADERS_CHUNK,
             fallback=Code.BAD_HEADER,
@@ -164,17 +207,65 @@ class Survey:
         for _, header in headers:
             self._take(waiting.popleft(), header)
 
-    def _take(self, offered: Offered, header: Cine | InputRefused) -> None:
+    def _take(self, offered: Offered, header: tuple[Cine, RunFacts] | InputRefused) -> None:
         if isinstance(header, InputRefused):
-            self.findings.settled.append(refuse(offered, header))
+            row = self.known.ledger.known(offered.uri, offered.size, offered.mtime_ns)
+            if header.reason is Code.MOVIE_WITHOUT_STUDY and row is not None and row.study_uid:
+                # A known movie stays what it is in a run without its table.
+                self.findings.settled.append(row)
+            else:
+                self.findings.settled.append(refuse(offered, header))
             return
-        cine = self.identity.cine(header)
+        original, facts = header
+        cine = self.identity.cine(original)
         if self.known.is_deleted(cine.patient_id):
             refusal = InputRefused(Code.PATIENT_DELETED)
             self.findings.settled.append(refuse(offered, refusal))
             return
-        self.findings.surrogates += _surrogates(header, cine)
-        self.findings.found.append(Found(offered, cine))
+        self.findings.surrogates[cine.sop_uid] = _surrogates(original, cine)
+        anew = offered.uri in self._redescribed
+        self.findings.found.append(Found(offered, cine, facts, anew))
+
+    def _to_decide(self) -> dict[str, None]:
+        """Return the studies that may gain or lose a run, in the order in which they were met."""
+        found, ledger = self.findings, self.known.ledger
+        studies = [each.cine.study_uid for each in found.found]
+        # A file may have held a run of another study before.
+        changed = [*(each.offered.uri for each in found.found), *sorted(found.dropped)]
+        rows = [row for uri in changed if (row := ledger.get(uri)) is not None]
+        if self.options.reselect:
+            rows += found.trusted.values()
+        return dict.fromkeys([*studies, *(row.study_uid for row in rows if row.study_uid)])
+
+    def _read_left_out(self, studies: Iterable[str], pool: GuardedPool) -> set[str]:
+        """Read what rules left out of studies before: a study is decided from all its runs.
+
+        Returns
+        -------
+        set of str
+            Uris of those whose contrast was too low, unless this run is to look at them again.
+        """
+        again = {each.offered.uri for each in self.findings.found}
+        known = left_out_before(studies, self.known.ledger)
+        rows = [row for row in known if row.uri not in again]
+        found, self.findings.found = self.findings.found, []
+        self._read_headers(map(offered_again, rows), pool)
+        # Before what is new, or a copy that has come would take the place of the first.
+        self.findings.found += found
+        if self.options.reselect:
+            return set()
+        return {row.uri for row in rows if row.code is Code.NO_CONTRAST}
+
+    def _facts(self, cines: Sequence[Cine], *, pool: GuardedPool) -> dict[str, RunFacts]:
+        if self.options.choice.all_runs:
+            return {}
+        return read_facts(
+            cines,
+            pool=pool,
+            modalities=self.options.modalities,
+            seconds=self.options.header_seconds,
+            on_read=lambda done: self.on_progress("known headers", done, len(cines)),
+        )
 
     def _drop_what_left(self, paths: Sequence[Path]) -> None:
         """Find embedded inputs that are no longer under the folders that were walked."""

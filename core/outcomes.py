@@ -35,7 +35,17 @@ class Code(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     OTHER_MODALITY = "other_modality"
     SINGLE_FRAME = "single_frame"
+    NO_CONTRAST = "no_contrast"
     SPECIAL_FILE = "special_file"
+    MOVIE_WITHOUT_STUDY = "movie_without_study"
+    OTHER_STRUCTURE = "other_structure"
+    AFTER_INTERVENTION = "after_intervention"
+    SECONDARY_IMAGE = "secondary_image"
+    FLUOROSCOPY = "fluoroscopy"
+    NOT_CORONARY = "not_coronary"
+    TOO_FEW_FRAMES = "too_few_frames"
+    ROTATIONAL = "rotational"
+    OVER_VIDEOS_PER_STUDY = "over_videos_per_study"
     PATIENT_DELETED = "patient_deleted"
     NO_LONGER_THERE = "no_longer_there"
 
@@ -49,6 +59,7 @@ class Code(StrEnum):
     ICON_ONLY = "icon_only"
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
     UNSUPPORTED_PIXELS = "unsupported_pixels"
+    MOVIE_SUPPORT_MISSING = "movie_support_missing"
     DECODE_FAILED = "decode_failed"
     DECODER_CRASHED = "decoder_crashed"
     TIME_LIMIT = "time_limit"
@@ -71,6 +82,8 @@ class Outcome:
 
 
 _S, _Q = Status.SKIPPED, Status.QUARANTINED
+_RUN = "if it should count: --all-runs --reselect"
+_WORDS = "if it should count: --reselect with --all-runs or a table for --classified"
 
 OUTCOMES: dict[Code, Outcome] = {
     Code.NOT_DICOM: Outcome(_S, "not a DICOM file", "nothing to do"),
@@ -85,7 +98,41 @@ OUTCOMES: dict[Code, Outcome] = {
         _S, "an image of another modality", "admit it with --modality if that is meant"
     ),
     Code.SINGLE_FRAME: Outcome(_S, "a single frame, not a cine", "nothing to do"),
+    Code.NO_CONTRAST: Outcome(
+        _S,
+        "no sign of contrast medium in thin vessels at any time",
+        "lower embed.min_contrast (0 admits every run) and --reselect",
+    ),
+    Code.OTHER_STRUCTURE: Outcome(
+        _S,
+        "the classifier's table names another structure than a coronary artery",
+        "nothing to do; if it should count, correct the table and --reselect",
+    ),
+    Code.AFTER_INTERVENTION: Outcome(
+        _S,
+        "a run after the intervention: the classifier saw a stent in it or before it",
+        "nothing to do; if it should count, correct the table and --reselect",
+    ),
+    Code.SECONDARY_IMAGE: Outcome(_S, "a screen capture or another secondary image", _RUN),
+    Code.FLUOROSCOPY: Outcome(_S, "stored fluoroscopy, not a diagnostic acquisition", _WORDS),
+    Code.NOT_CORONARY: Outcome(
+        _S, "its description names something else than a coronary angiogram", _WORDS
+    ),
+    Code.TOO_FEW_FRAMES: Outcome(
+        _S, "a run of too few frames", "lower embed.min_frames and --reselect"
+    ),
+    Code.ROTATIONAL: Outcome(_S, "a rotational run: the C-arm turned during it", _RUN),
+    Code.OVER_VIDEOS_PER_STUDY: Outcome(
+        _S,
+        "beyond the number of videos that each study may have",
+        "raise embed.videos_per_study or leave it out, and --reselect",
+    ),
     Code.SPECIAL_FILE: Outcome(_S, "not a regular file (pipe, socket, device)", "nothing to do"),
+    Code.MOVIE_WITHOUT_STUDY: Outcome(
+        _S,
+        "an AVI or MP4 file that no table assigns to a study",
+        "name its study in a table and give it with --movies",
+    ),
     Code.PATIENT_DELETED: Outcome(
         _S, "the patient was deleted from this store", "nothing to do: deletion is permanent"
     ),
@@ -121,6 +168,11 @@ OUTCOMES: dict[Code, Outcome] = {
         _Q,
         "a pixel format that the encoder's preprocessing profile does not take",
         "import the encoder with --profile display",
+    ),
+    Code.MOVIE_SUPPORT_MISSING: Outcome(
+        _Q,
+        "this installation cannot read AVI and MP4",
+        "pip install 'angioatlas[movies]' and --retry",
     ),
     Code.DECODE_FAILED: Outcome(_Q, "the pixel data cannot be decoded", "export it again"),
     Code.DECODER_CRASHED: Outcome(

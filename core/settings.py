@@ -57,6 +57,20 @@ class EmbedSettings(_Section):
     workers: int | None = Field(
         None, ge=1, le=256, description="Decode processes; by cores when absent."
     )
+    movies: Path | None = Field(
+        None, description="CSV that assigns AVI and MP4 files to studies; see `docs/movies.md`."
+    )
+    min_contrast: float = Field(
+        1.0, ge=0, description="Contrast signal below which a run is left out; 0 admits every run."
+    )
+    min_frames: int = Field(8, ge=1, description="Frames below which a run is left out.")
+    videos_per_study: int | None = Field(
+        None, ge=1, description="Runs of a study, the first in study order; all when absent."
+    )
+    classified: Path | None = Field(
+        None, description="CSV in which a classifier says what runs show; see `docs/runs.md`."
+    )
+    all_runs: bool = Field(False, description="Leave no run out by a rule.")
     commit_studies: int = Field(64, ge=1, description="Studies per commit at the most.")
     commit_seconds: float = Field(60, gt=0, description="Seconds between commits at the most.")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.outcomes import Code, InputRefused
 from core.schema import CLIP_FRAMES
+from embedder.contrast import contrast_signal
 from embedder.dicom.cine import HEADER_TAGS
 from embedder.dicom.claims import Claims, claims_of
 from embedder.dicom.decoders import Codes, Decoder, decode_frame, decoder_for
@@ -37,12 +38,15 @@ class Clip:
         Bytes of the file.
     mtime_ns : int
         Its time of last modification, nanoseconds since 1970.
+    contrast : float
+        How much thin dark structures change during the clip, see `contrast_signal`.
     """
 
     frames: NDArray[np.uint8]
     sha256: str
     size: int
     mtime_ns: int
+    contrast: float
 
 
 def frame_indices(n_frames: int, wanted: int = CLIP_FRAMES) -> list[int]:
@@ -89,12 +93,13 @@ def read_clip(path: Path, *, profile: str) -> Clip:
     """
     file, before = open_regular(path)
     with file:
-        digest = _sha256(file)
+        digest = sha256_of(file)
         header = parse_header(file, before.st_size, tags=HEADER_TAGS)
         claims = claims_of(header)
         frames = read_frames(header, claims, frame_indices(claims.n_frames), profile=profile)
-        _check_unchanged(path, before)
-    return Clip(frames, digest, before.st_size, before.st_mtime_ns)
+        check_unchanged(path, before)
+    signal = contrast_signal(frames)
+    return Clip(frames, digest, before.st_size, before.st_mtime_ns, signal)
 
 
 def read_frames(
@@ -154,12 +159,13 @@ def file_sha256(path: Path) -> str:
     """
     file, before = open_regular(path)
     with file:
-        digest = _sha256(file)
-        _check_unchanged(path, before)
+        digest = sha256_of(file)
+        check_unchanged(path, before)
     return digest
 
 
-def _sha256(file: Source) -> str:
+def sha256_of(file: Source) -> str:
+    """Hash an open file from where it stands, and go back to its start."""
     digest = hashlib.sha256()
     try:
         while block := file.read(_HASH_BLOCK):
@@ -170,8 +176,11 @@ def _sha256(file: Source) -> str:
     return digest.hexdigest()
 
 
-def _check_unchanged(path: Path, before: os.stat_result) -> None:
-    """Compare with the path and not the open file: a replaced file is a changed one."""
+def check_unchanged(path: Path, before: os.stat_result) -> None:
+    """Refuse a file that changed since `before`, as `CHANGED_WHILE_READ`.
+
+    It is looked at by its path and not the open file: a replaced file is a changed one.
+    """
     try:
         after = path.stat()
     except OSError as error:

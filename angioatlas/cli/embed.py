@@ -47,6 +47,10 @@ def embed(
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips per encoder call.")] = None,
     workers: Annotated[int | None, typer.Option(help="Decode processes.")] = None,
+    movies: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Table that assigns AVI and MP4 files to studies."),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try quarantined inputs again.")] = False,
     verify: Annotated[
         bool,
@@ -54,6 +58,26 @@ def embed(
     ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop videos whose file is no longer under PATH.")
+    ] = False,
+    videos_per_study: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep the first N runs of a study, in study order; all by default. The original "
+            "pipeline takes the first 10."
+        ),
+    ] = None,
+    classified: Annotated[
+        Path | None,
+        typer.Option(metavar="CSV", help="Table of a classifier: structure, contrast, stent."),
+    ] = None,
+    all_runs: Annotated[
+        bool, typer.Option("--all-runs", help="Leave no run out by a rule.")
+    ] = False,
+    reselect: Annotated[
+        bool,
+        typer.Option(
+            "--reselect", help="Apply the rules anew to every study under PATH, known or not."
+        ),
     ] = False,
     keep_identifiers: Annotated[
         bool,
@@ -69,7 +93,8 @@ def embed(
 ) -> None:
     """Embed the cines under PATH into the store; the same command resumes.
 
-    Every input ends embedded, skipped, quarantined or duplicate, with a reason.
+    Every input ends embedded, skipped, quarantined or duplicate, with a reason.  By default the
+    rules of docs/runs.md leave out what is no diagnostic coronary run.
 
     Example: angioatlas embed /archive/2026 --store atlas --encoder deepcoro
     """
@@ -82,6 +107,10 @@ def embed(
         "device": device,
         "batch_size": batch_size,
         "workers": workers,
+        "movies": movies,
+        "videos_per_study": videos_per_study,
+        "classified": classified,
+        "all_runs": all_runs or None,
     }
     settings = load_settings(store=store, encoder=encoder)
     settings = settings.with_embed(**given)
@@ -90,6 +119,7 @@ def embed(
         retry=retry,
         verify=verify,
         prune=prune,
+        reselect=reselect,
         keep_identifiers=keep_identifiers,
         shift_dates=shift_dates,
     )
@@ -117,6 +147,7 @@ def _print(report: EmbedReport) -> None:
         {
             "inputs": report.inputs,
             **{f"  {status}": count for status, count in report.by_status.items()},
+            "  left out by rules": report.left_out,
             "  known from before": report.unchanged,
             f"studies {verb}": report.studies_embedded,
             f"videos {verb}": report.videos_embedded,

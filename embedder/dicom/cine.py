@@ -24,6 +24,7 @@ from core.uris import uri_of
 from embedder.dicom.claims import claims_of, n_frames_of
 from embedder.dicom.decoders import decoder_for
 from embedder.dicom.describe import (
+    Position,
     acquisition_datetime,
     c_arm,
     date,
@@ -35,6 +36,8 @@ from embedder.dicom.describe import (
 )
 from embedder.dicom.frame_table import check_extent, pixel_element
 from embedder.dicom.header import Header, is_uid, open_regular, parse_header
+from embedder.dicom.words import RUN_TEXTS, run_texts, spoken_term
+from embedder.runs import RunFacts
 
 XRAY_CLASSES = frozenset(
     {
@@ -53,6 +56,8 @@ _VOLUMES = frozenset(
     }
 )
 """Reconstructed volumes: modality XA, many frames, and no cine."""
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+"""The class of one frame; those of several (PS3.3 A.8) add a number to it."""
 
 _KEYWORDS = (
     # what it is
@@ -66,6 +71,8 @@ _KEYWORDS = (
     "PositionerPrimaryAngle", "PositionerSecondaryAngle",
     "PositionerPrimaryAngleIncrement", "PositionerSecondaryAngleIncrement",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    # whether it counts
+    "ImageType", "RadiationSetting", *RUN_TEXTS,
     # pixels
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
     "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
@@ -81,6 +88,13 @@ HEADER_TAGS = frozenset(tag for name in _KEYWORDS if (tag := tag_for_keyword(nam
 
 
 def read_header(path: Path, *, modalities: frozenset[str] = frozenset(CINE_MODALITIES)) -> Cine:
+    """Read the header of a file that may be a cine: `read_run` without the facts."""
+    return read_run(path, modalities=modalities)[0]
+
+
+def read_run(
+    path: Path, *, modalities: frozenset[str] = frozenset(CINE_MODALITIES)
+) -> tuple[Cine, RunFacts]:
     """Read the header of a file that may be a cine; its pixel data is not read.
 
     Parameters
@@ -93,7 +107,9 @@ def read_header(path: Path, *, modalities: frozenset[str] = frozenset(CINE_MODAL
 
     Returns
     -------
-    Cine
+    cine : Cine
+    facts : RunFacts
+        What tells whether the run counts.
 
     Raises
     ------
@@ -106,7 +122,9 @@ def read_header(path: Path, *, modalities: frozenset[str] = frozenset(CINE_MODAL
             header = parse_header(file, status.st_size, tags=HEADER_TAGS)
             _refuse_other_objects(header, modalities)
             _refuse_damaged(header)
-            return _cine(header, path)
+            position = c_arm(header.data)
+            cine = _cine(header, path, position)
+            return cine, _facts(header, cine, position)
     except OSError as error:
         raise InputRefused(Code.UNREADABLE, error.strerror or "") from error
 
@@ -165,12 +183,28 @@ def _refuse_damaged(header: Header) -> None:
     check_extent(header, claims, encapsulated=decoder.encapsulated)
 
 
-def _cine(header: Header, path: Path) -> Cine:
+def _facts(header: Header, cine: Cine, position: Position) -> RunFacts:
+    data = header.data
+    sop_class = data.text("SOPClassUID") or header.meta.text("MediaStorageSOPClassUID")
+    # Of an X-ray image, SECONDARY may only mean that it was compressed or edge-enhanced for
+    # exchange: it is told from a screen capture by its class.
+    is_secondary = [value.upper() for value in data.texts("ImageType")[1:2]] == ["SECONDARY"]
+    return RunFacts(
+        n_frames=cine.n_frames,
+        frame_time_ms=cine.frame_time_ms,
+        swept_deg=position.swept_deg,
+        is_capture=is_secondary and f"{sop_class}.".startswith(f"{_SECONDARY_CAPTURE}."),
+        # Enumerated values SC (fluoroscopic level) and GR (diagnostic level), PS3.3 C.8.7.3.
+        is_low_dose=data.text("RadiationSetting").upper() == "SC",
+        term=spoken_term(run_texts(data)),
+    )
+
+
+def _cine(header: Header, path: Path, position: Position) -> Cine:
     data = header.data
     claims = claims_of(header)
     study_date: dt.date | None = date(data.text("StudyDate"))
     patient_id, known = patient(data)
-    position = c_arm(data)
     series_uid = data.text("SeriesInstanceUID")
     number = data.integers("InstanceNumber")
     return Cine(

@@ -40,11 +40,14 @@ class Position:
     ----------
     primary_deg, secondary_deg : float or None
         As in `Cine`; None when missing or outside what a C-arm can do.
+    swept_deg : float
+        By how much it turned during the run; 0 when the header does not say.
     view : View
     """
 
     primary_deg: float | None
     secondary_deg: float | None
+    swept_deg: float
     view: View
 
 
@@ -75,7 +78,11 @@ def time(text: str) -> dt.time | None:
 
 def patient(data: Attributes) -> tuple[str, bool]:
     """Give PatientID and whether it names a patient; ``("", False)`` for a placeholder."""
-    patient_id = data.in_charset("PatientID")
+    return known_patient(data.in_charset("PatientID"))
+
+
+def known_patient(patient_id: str) -> tuple[str, bool]:
+    """Give a patient id and whether it names a patient; ``("", False)`` for a placeholder."""
     letters = "".join(c for c in patient_id.upper() if c.isalnum())
     if not letters.strip("0") or letters in _PLACEHOLDERS:
         return "", False
@@ -90,14 +97,17 @@ def patient_sex(data: Attributes) -> str | None:
 
 def patient_age_years(data: Attributes, study_date: dt.date | None) -> float | None:
     """Give the age from PatientAge, or from the dates of birth and study; 0 to 120."""
-    age: float | None = None
-    found = _AGE.fullmatch(data.text("PatientAge").upper())
-    if found is not None:
-        age = int(found.group(1)) * _YEARS[found.group(2)]
+    age = age_years(data.text("PatientAge"))
     born = date(data.text("PatientBirthDate"))
     if age is None and born is not None and study_date is not None:
         age = (study_date - born).days / 365.25
     return age if age is not None and 0 <= age <= MAX_AGE_YEARS else None
+
+
+def age_years(text: str) -> float | None:
+    """Read an AS value, such as 063Y."""
+    found = _AGE.fullmatch(text.upper())
+    return None if found is None else int(found.group(1)) * _YEARS[found.group(2)]
 
 
 def series_time(data: Attributes) -> str | None:
@@ -159,7 +169,7 @@ def c_arm(data: Attributes) -> Position:
         primary, secondary, sweep = _enhanced(data)
     turned = sweep > ROTATION_DEG
     view = View.OTHER if turned else view_from_angles(primary, secondary)
-    return Position(primary, secondary, view)
+    return Position(primary, secondary, sweep, view)
 
 
 def _within(angle: float | None, limit: float) -> float | None:

@@ -38,7 +38,7 @@ DEFAULT_SECONDS = 10.0
 DEFAULT_MEMORY_BYTES = 3 * 2**30
 """Address space of a worker: libraries take 0.3 GiB of it, a clip of 16 frames of 4096 x 4096
 pixels 0.25 GiB, its largest compressed frame in flight as much again."""
-PRELOAD = ("embedder.dicom.cine", "embedder.frames")
+PRELOAD = ("embedder.inputs",)
 
 
 @dataclass(eq=False)

@@ -1,6 +1,8 @@
 """A process that embeds and kills itself after the n-th write to the store.
 
-python -m tests.support.embed_child ARCHIVE STORE N
+python -m tests.support.embed_child ARCHIVE STORE N [VIDEOS_PER_STUDY]
+
+With a number of videos a study it decides known studies anew.
 """
 
 import os
@@ -13,7 +15,7 @@ from core.settings import load_settings
 from tests.support.tiny import TinyEncoder
 
 
-def main(archive: str, store: str, last: int) -> None:
+def main(archive: str, store: str, last: int, most: int | None = None) -> None:
     steps = 0
 
     def on_step(name: str) -> None:
@@ -27,12 +29,12 @@ def main(archive: str, store: str, last: int) -> None:
         Path(store),
         [Path(archive)],
         encoder=EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder),
-        settings=load_settings().with_embed(workers=1, commit_studies=2),
-        options=EmbedOptions(prune=True, keep_identifiers=True),
+        settings=load_settings().with_embed(workers=1, commit_studies=2, videos_per_study=most),
+        options=EmbedOptions(prune=True, keep_identifiers=True, reselect=most is not None),
         on_progress=lambda phase, done, total: None,
         on_step=on_step,
     )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from core.outcomes import Code, InputRefused
+from core.schema import View
 from embedder.dicom.cine import read_header
 from embedder.frames import Clip, read_clip
+from embedder.inputs import Input, read_input, read_input_clip
+from embedder.movie_rows import MovieRow
 
 SECRET = "Doe^Jane"
 
@@ -90,6 +93,29 @@ def crash_when_used(number: int) -> int:
 
 def display(path: Path) -> Clip:
     return read_clip(path, profile="display")
+
+
+MOVIE = MovieRow(
+    study_uid="1.2.3", sop_uid="", series_uid="", patient_id="", patient_known=False,
+    patient_sex=None, patient_age_years=None, study_date=None, series_time=None,
+    instance_number=None, view=View.OTHER, primary_angle_deg=None, secondary_angle_deg=None,
+    frame_time_ms=None,
+)  # fmt: skip
+
+
+def read_movie(path: Path) -> tuple[str, float, int]:
+    """Do what the embedder does with a movie; give its end, the seconds, and the peak memory."""
+    import resource
+
+    started = time.monotonic()
+    try:
+        cine, _ = read_input(Input(path, MOVIE), modalities=frozenset({"XA"}))
+        read_input_clip((path, cine.n_frames), profile="display")
+        end = "embedded"
+    except InputRefused as refusal:
+        end = f"{refusal.status.value} {refusal.reason.value}"
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return end, time.monotonic() - started, peak_kib
 
 
 def read_all(path: Path) -> tuple[str, float, int]:

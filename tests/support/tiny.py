@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
+from core.segments import HEADS
 from embedder.encoders.spec import Findings, VideoVectors
 
 _GRID = 8
@@ -45,6 +46,22 @@ class TinyEncoder:
         grey = small.mean(axis=(2, 4), dtype=np.float32).ravel() / 255 - 0.5
         pooled: NDArray[np.float32] = grey @ self._weights
         return pooled
+
+
+class TinyFinder(TinyEncoder):
+    """The same with finding heads: a fixed projection of the mean of the videos."""
+
+    heads_id = "heads-tiny"
+
+    def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
+        found = super().encode_videos(clips)
+        summaries = np.divide(found.pooled[:, None], 100, dtype=np.float32)
+        return VideoVectors(found.pooled, found.embedding, summaries)
+
+    def encode_findings(self, videos: VideoVectors) -> Findings | None:
+        assert videos.summaries is not None
+        pooled = videos.summaries.mean(axis=(0, 1), dtype=np.float32)
+        return Findings(dict(zip(HEADS, pooled[: len(HEADS)].tolist(), strict=True)), pooled)
 
 
 def _normalised(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from tests.support.tiny import TinyEncoder
 def clip_of(cine):
     seed = int(cine.sop_uid.replace(".", ""))
     frames = np.random.default_rng(seed).integers(0, 256, (16, 32, 32), np.uint8)
-    return Clip(frames=frames, sha256=f"sha-{cine.sop_uid}", size=1, mtime_ns=2)
+    return Clip(frames=frames, sha256=f"sha-{cine.sop_uid}", size=1, mtime_ns=2, contrast=3.0)
 
 
 def read(cines):
