@@ -2,6 +2,7 @@
 
     atlas = Atlas.open("atlas")
     atlas.studies()
+    atlas.search("proximal LAD occlusion").hits
     atlas.similar(study_uid, k=5).hits
     atlas.export("cohort.duckdb")
 
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from angioatlas import export as export_
+from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import retrieve as retrieve_
 from angioatlas.identities import lookup_identity, map_file
@@ -34,7 +36,13 @@ from core.identity_map import IdentityMap
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
-from embedder.encoders.registry import find_encoder, load_encoder, read_spec
+from embedder.encoders.registry import (
+    find_encoder,
+    load_encoder,
+    load_text_encoder,
+    read_spec,
+)
+from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.snapshot import Snapshot
 from store.store import Store
@@ -62,6 +70,7 @@ class Atlas:
         self.settings = settings
         self.version = version
         self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
+        self._readers: dict[str, TextEmbedder] = {}
 
     @classmethod
     def open(
@@ -162,6 +171,44 @@ class Atlas:
                 rows = rows.filter(pc.equal(rows[column], wanted.value))
         return _frame(rows if limit is None else rows.slice(0, limit))
 
+    def search(
+        self,
+        text: str,
+        *,
+        level: Level | str = Level.STUDY,
+        k: int = 10,
+        encoder: str | None = None,
+    ) -> retrieve_.Found:
+        """Rank the studies (or videos) that a text describes best, exactly.
+
+        Parameters
+        ----------
+        text : str
+            Such as "proximal LAD occlusion"; read by the text encoder of the searched space.
+        level : Level
+        k : int
+            Hits wanted, 1 or more.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+
+        Raises
+        ------
+        NotFoundError
+            When the encoder's folder is not here.
+        EncoderError
+            When it has no text encoder, or that lacks its vocabulary.
+        """
+        with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
+            if space not in self._readers:
+                folder = find_encoder(space, self.settings.encoders_dir)
+                device = self.settings.embed.device
+                self._readers[space] = load_text_encoder(folder, device=device)
+            reader = self._readers[space]
+            return retrieve_.search(
+                snapshot, self._indexes, text, reader=reader, level=Level(level), k=k
+            )
+
     def similar(
         self,
         uid: str,
@@ -196,6 +243,37 @@ class Atlas:
                 exclude_same_patient=exclude_same_patient,
             )
 
+    def findings(
+        self,
+        where: str | None = None,
+        *,
+        study_uid: str | None = None,
+        encoder: str | None = None,
+        heads: str | None = None,
+    ) -> findings_.Findings:
+        """Return what finding heads say of each segment, of all studies or of one.
+
+        Parameters
+        ----------
+        where : str, optional
+            A predicate of DuckDB's SQL over the columns of the result and of `studies`, such as
+            ``"segment = 'prox_lad' and stenosis_percent > 70 and patient_sex = 'F'"``.
+        study_uid : str, optional
+            StudyInstanceUID, the original or the store's surrogate.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        heads : str, optional
+            Needed when it holds findings of several sets of heads.
+        """
+        with self.snapshot() as snapshot:
+            return findings_.findings(
+                snapshot,
+                encoder_id=choose_space(snapshot, encoder, self.settings),
+                heads=heads,
+                study_uids=None if study_uid is None else self._may_be(study_uid),
+                where=where,
+            )
+
     def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
         """Build and save the exact index of the version that this Atlas reads."""
         with self.snapshot() as snapshot:
@@ -215,7 +293,7 @@ class Atlas:
         source_paths: bool = False,
         overwrite: bool = False,
     ) -> export_.ExportReport:
-        """Write the visible studies and videos as DuckDB, Parquet or CSV; see `export.export`."""
+        """Write what is visible as DuckDB, Parquet or CSV; see `export.export`."""
         out = Path(out)
         with self.snapshot() as snapshot:
             return export_.export(
@@ -243,6 +321,9 @@ class Atlas:
                 "inputs": sum(counts.values()),
                 **{f"inputs {status}": count for status, count in statuses.items()},
                 "encoders": snapshot.spaces(),
+                "finding heads": sorted(
+                    {heads for space in snapshot.spaces() for heads in snapshot.heads(space)}
+                ),
                 "identifiers": self.store.identity.mode.value,
                 "key fingerprint": self.store.identity.key_fingerprint,
                 "dates shifted": self.store.identity.shift_dates,
@@ -336,7 +417,10 @@ def encoder_handle(name: str | None, settings: Settings) -> EncoderHandle:
     folder = find_encoder(name, settings.encoders_dir)
     spec = read_spec(folder)
     return EncoderHandle(
-        spec.encoder_id, spec.profile, partial(load_encoder, folder, device=settings.embed.device)
+        spec.encoder_id,
+        spec.profile,
+        partial(load_encoder, folder, device=settings.embed.device),
+        spec.heads_id,
     )
 
 
@@ -377,7 +461,13 @@ def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | No
         if pc.equal(studies["patient_id"], patient_id).to_pylist().count(True):
             rows = videos.filter(of_patient)
             columns = ("sop_uid", "series_uid", "study_uid", "patient_id")
-            return patient_id, sorted({uid for name in columns for uid in rows[name].to_pylist()})
+            found = {uid for name in columns for uid in rows[name].to_pylist()}
+            # Runs that a rule left out after they had been embedded.
+            ledger = snapshot.ledger()
+            inputs = [
+                row for uid in set(rows["study_uid"].to_pylist()) for row in ledger.of_study(uid)
+            ]
+            return patient_id, sorted(found | {row.sop_uid for row in inputs if row.sop_uid})
     return None, []
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from angioatlas.findings import long_table
 from core.errors import StoreError, UsageError
 from core.provenance import RESEARCH_USE, software, utc_now
 from core.schema import EMBEDDING_DIM, Format, Level
+from core.segments import HEADS
 from store.columns import COMMENTS
 from store.snapshot import Snapshot
 from store.store import Store
@@ -40,6 +42,7 @@ class ExportReport:
     store_version: int
     studies: int
     videos: int
+    findings: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -77,7 +80,7 @@ def export(
     source_paths: bool = False,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Write the studies and videos of a snapshot that one encoder has vectors for.
+    """Write the studies and videos of a snapshot that one encoder has vectors for, and findings.
 
     Parameters
     ----------
@@ -111,11 +114,18 @@ def export(
                 level: _write_level(connection, snapshot, level, encoder_id, source_paths)
                 for level in Level
             }
+            n_findings = _write_findings(connection, snapshot, encoder_id)
             _write_provenance(connection, store, snapshot, encoder_id)
             if format is not Format.DUCKDB:
                 _copy_out(connection, partial, format)
     return ExportReport(
-        str(out), format, encoder_id, snapshot.version, counts[Level.STUDY], counts[Level.VIDEO]
+        str(out),
+        format,
+        encoder_id,
+        snapshot.version,
+        studies=counts[Level.STUDY],
+        videos=counts[Level.VIDEO],
+        findings=n_findings,
     )
 
 
@@ -172,11 +182,50 @@ def _write_level(
         )
         connection.unregister("vectors")
     connection.unregister("facts")
-    for column, comment in [*COMMENTS[table].items(), ("embedding", _EMBEDDING_COMMENT)]:
-        if column in facts.column_names or column == "embedding":
-            quoted = comment.replace("'", "''")
-            connection.execute(f"comment on column {table}.{column} is '{quoted}'")
+    _comment(connection, table, facts.column_names)
+    _comment_on(connection, f"{table}.embedding", _EMBEDDING_COMMENT)
     return int(keys.num_rows)
+
+
+def _write_findings(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, encoder_id: str
+) -> int:
+    """Write the findings of every set of heads; without any, a table without rows."""
+    columns = list(COMMENTS["findings"])
+    wide = pa.schema([("study_uid", pa.string()), *((head, pa.float32()) for head in HEADS)])
+    empty = _with_heads(wide.empty_table(), "").select(columns)
+    connection.register("arriving", empty)
+    connection.execute("create table findings as from arriving")
+    for heads_id in snapshot.heads(encoder_id):
+        found = snapshot.findings(encoder_id, heads_id)
+        for start in range(0, found.num_rows, _CHUNK):
+            chunk = _with_heads(found.slice(start, _CHUNK), heads_id).select(columns)
+            connection.register("arriving", chunk)
+            # A study may show findings while its vector, of a later pass, is of other inputs.
+            connection.execute(
+                "insert into findings select arriving.* from arriving semi join studies "
+                "using (study_uid)"
+            )
+    connection.unregister("arriving")
+    _comment(connection, "findings", columns)
+    counted = connection.execute("select count(*) from findings").fetchall()
+    return int(counted[0][0])
+
+
+def _with_heads(wide: pa.Table, heads_id: str) -> pa.Table:
+    rows = long_table(wide)
+    return rows.append_column("heads_id", pa.array([heads_id] * rows.num_rows, pa.string()))
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> None:
+    for column, comment in COMMENTS[table].items():
+        if column in columns:
+            _comment_on(connection, f"{table}.{column}", comment)
+
+
+def _comment_on(connection: duckdb.DuckDBPyConnection, column: str, comment: str) -> None:
+    quoted = comment.replace("'", "''")
+    connection.execute(f"comment on column {column} is '{quoted}'")
 
 
 def _write_provenance(
@@ -185,6 +234,7 @@ def _write_provenance(
     rows = {
         "notice": RESEARCH_USE,
         "encoder_id": encoder_id,
+        "heads_ids": ", ".join(snapshot.heads(encoder_id)),
         "store_uuid": store.uuid,
         "store_version": str(snapshot.version),
         "identity": store.identity.mode.value,
@@ -199,7 +249,7 @@ def _write_provenance(
 
 def _copy_out(connection: duckdb.DuckDBPyConnection, folder: Path, format: Format) -> None:
     folder.mkdir()
-    for table in ("studies", "videos", "provenance"):
+    for table in ("studies", "videos", "findings", "provenance"):
         file = str(folder / f"{table}.{format.value}").replace("'", "''")
         header = ", header" if format is Format.CSV else ""
         connection.execute(f"copy {table} to '{file}' (format {format.value}{header})")

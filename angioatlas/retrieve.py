@@ -1,4 +1,4 @@
-"""Retrieve: the nearest studies or videos of one that is in the store."""
+"""Retrieve: what is nearest to a study, a video or a text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from angioatlas.indexes import IndexCache
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UsageError
 from core.schema import Level
+from embedder.encoders.spec import TextEmbedder
 from store.snapshot import Snapshot
 
 _UID_COLUMN = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
@@ -39,6 +41,61 @@ class Similar:
     encoder_id: str
     store_version: int
     hits: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer to "which of these does this text describe?".
+
+    Attributes
+    ----------
+    text : str
+    hits : DataFrame
+        Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
+    """
+
+    text: str
+    level: Level
+    encoder_id: str
+    store_version: int
+    hits: pd.DataFrame
+
+
+def search(
+    snapshot: Snapshot,
+    indexes: IndexCache,
+    text: str,
+    *,
+    reader: TextEmbedder,
+    level: Level,
+    k: int,
+) -> Found:
+    """Rank what is visible in a snapshot by its similarity to a text.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    indexes : IndexCache
+    text : str
+        Not empty; what is beyond 512 tokens is not read.
+    reader : TextEmbedder
+        Places the text in the space that is searched.
+    level : Level
+    k : int
+        Hits wanted; fewer come back only when fewer rows are there.
+
+    Raises
+    ------
+    UsageError
+        When the text is empty.
+    NotFoundError
+        When the snapshot has no vectors in that space.
+    """
+    if not text.strip():
+        raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
+    (query,) = reader.encode([text])
+    hits = _ranked(snapshot, indexes, query, encoder_id=reader.encoder_id, level=level, k=k)
+    return Found(text, level, reader.encoder_id, snapshot.version, hits)
 
 
 def similar(
@@ -81,15 +138,26 @@ def similar(
     if exclude_same_patient:
         same = pc.equal(keys["patient_id"], keys["patient_id"][row])
         wanted &= ~same.to_numpy(zero_copy_only=False)
-    found = indexes.searchable(snapshot, encoder_id, level).search(query[0], k=k, include=wanted)
-    hits = pd.DataFrame({"rank": found.ranks, "score": found.scores})
-    return Similar(
-        query_uid,
-        level,
-        encoder_id,
-        snapshot.version,
-        pd.concat([hits, _facts(snapshot, level, found.uids)], axis=1),
+    hits = _ranked(
+        snapshot, indexes, query[0], encoder_id=encoder_id, level=level, k=k, include=wanted
     )
+    return Similar(query_uid, level, encoder_id, snapshot.version, hits)
+
+
+def _ranked(
+    snapshot: Snapshot,
+    indexes: IndexCache,
+    query: NDArray[np.float32],
+    *,
+    encoder_id: str,
+    level: Level,
+    k: int,
+    include: NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
+    """Return rank, score and facts of the nearest rows; `include` by row of the snapshot's keys."""
+    found = indexes.searchable(snapshot, encoder_id, level).search(query, k=k, include=include)
+    hits = pd.DataFrame({"rank": found.ranks, "score": found.scores})
+    return pd.concat([hits, _facts(snapshot, level, found.uids)], axis=1)
 
 
 def _find(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import decoders, encode, frames, search
+from benchmarks import decoders, encode, frames, search, study
 
 if __name__ == "__main__":
     decoders.main()
     frames.main()
     encode.main()
+    study.main()
     search.main()

@@ -142,14 +142,8 @@ def import_(
     A contrastive checkpoint gives similar cases and text search, a probing one findings; offer
     both, and one encoder does it all.  What each file is, is told by its content.
 
-    Examples
-    --------
-    angioatlas encoders import checkpoint.pt --name deepcoro --mean 110.4955 --std 37.8058
-
-    angioatlas encoders import checkpoint.pt best_model_epoch_11.pt --tokenizer pubmedbert
+    Example: angioatlas encoders import checkpoint.pt best_model_epoch_11.pt --tokenizer pubmedbert
     --name deepcoro --mean 110.4955 --std 37.8058
-
-    angioatlas encoders import heartwise/deepcoro_clip_stenosis --name stenosis
     """
     # Both bring torch: only when needed.
     from embedder.encoders.importing.checkpoint import import_encoder
@@ -210,11 +204,7 @@ def add(
 
     Its vectors and its id stay; the next `embed` adds the findings of studies that lack them.
 
-    Examples
-    --------
-    angioatlas encoders add deepcoro --tokenizer pubmedbert
-
-    angioatlas encoders add deepcoro best_model_epoch_11.pt
+    Example: angioatlas encoders add deepcoro best_model_epoch_11.pt --tokenizer pubmedbert
     """
     # All three bring torch: only when needed.
     from embedder.encoders.importing.checkpoint import add_to_encoder

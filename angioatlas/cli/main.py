@@ -10,7 +10,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from angioatlas.cli import config, doctor, embed, encoders, export, index, similar, store
+from angioatlas.cli import (
+    config,
+    doctor,
+    embed,
+    encoders,
+    export,
+    findings,
+    index,
+    search,
+    similar,
+    store,
+)
 from angioatlas.cli.output import say
 from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
@@ -64,7 +75,9 @@ def root(
 
 
 app.command("embed")(embed.embed)
+app.command("search")(search.search)
 app.command("similar")(similar.similar)
+app.command("findings")(findings.findings)
 app.command("export")(export.export)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")

@@ -68,7 +68,7 @@ def needed(extras: frozenset[str], *, deep: bool = True) -> set[NormalizedName]:
 def test_lock_pins_all_that_is_needed_at_the_version_installed():
     pins = locked()
     installed = {canonicalize_name(d.metadata["Name"]): d.version for d in distributions()}
-    wanted = needed(frozenset({"cpu", "dev"}))
+    wanted = needed(frozenset({"cpu", "movies", "dev"}))
     assert {"torch", "lancedb", "faiss-cpu", "pytest"} <= wanted  # the walk goes deep
     without_faiss = {name for name in wanted if not name.startswith("faiss")}
     assert without_faiss - pins.keys() == set()
@@ -81,12 +81,12 @@ def test_lock_pins_all_that_is_needed_at_the_version_installed():
 
 
 def test_lock_holds_nothing_superfluous_and_no_faiss():
-    assert locked().keys() - needed(frozenset({"cpu", "dev"})) == set()
+    assert locked().keys() - needed(frozenset({"cpu", "movies", "dev"})) == set()
 
 
 def test_what_is_imported_is_declared():
     """A package that only the developers' extra brings would be missing at a user's."""
-    declared = needed(frozenset({"cpu"}), deep=False)
+    declared = needed(frozenset({"cpu", "movies"}), deep=False)
     owners = packages_distributions()
     used = set()
     for package in PACKAGES:

@@ -1,0 +1,53 @@
+"""`angioatlas search`: the studies or videos that a text describes best."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from angioatlas.cli.options import (
+    EncoderOption,
+    JsonOption,
+    LevelOption,
+    StoreOption,
+    VersionOption,
+    open_atlas,
+)
+from angioatlas.cli.output import print_json, print_notice, print_table, records
+from core.provenance import RESEARCH_USE
+from core.schema import Level
+
+
+def search(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A finding in words, in English.")],
+    store: StoreOption = None,
+    level: LevelOption = Level.STUDY,
+    k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
+    encoder: EncoderOption = None,
+    version: VersionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Rank what a text describes best, by cosine similarity.
+
+    Needs an encoder with a text side and its vocabulary (angioatlas encoders list).
+
+    Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
+    """
+    atlas = open_atlas(store, version=version)
+    found = atlas.search(text, level=level, k=k, encoder=encoder)
+    rows = records(found.hits)
+    if json:
+        print_json(
+            {
+                "text": found.text,
+                "level": level.value,
+                "encoder_id": found.encoder_id,
+                "store_version": found.store_version,
+                "hits": rows,
+                "notice": RESEARCH_USE,
+            }
+        )
+        return
+    print_table(rows, empty="nothing is in the store yet: angioatlas embed PATH")
+    print_notice(found.encoder_id)
