@@ -57,6 +57,12 @@ def _packages(settings: Settings) -> Iterator[Finding]:
         except ImportError as error:
             install = f"angioatlas[{extra}]" if extra else "angioatlas"
             yield Finding(module, "broken", str(error), f"pip install '{install}'")
+    try:
+        importlib.import_module("av")
+    except ImportError:
+        yield Finding(
+            "movies", "note", "AVI and MP4 cannot be read", "pip install 'angioatlas[movies]'"
+        )
     yield Finding("configuration", "ok", f"file: {config_file() or 'none, defaults in force'}")
 
 
@@ -91,13 +97,15 @@ def _encoders(settings: Settings) -> Iterator[Finding]:
 
     specs = list_encoders(settings.encoders_dir)
     for spec in specs:
-        yield Finding("encoder", "ok", spec.encoder_id)
+        heads = f"{len(spec.findings.names)} finding heads" if spec.findings else "no findings"
+        text = "reads text" if spec.can_read_text else "no text search"
+        yield Finding("encoder", "ok", f"{spec.encoder_id}: {heads}, {text}")
     if not specs:
         yield Finding(
             "encoder",
             "note",
             f"none in {settings.encoders_dir}",
-            "angioatlas encoders import CHECKPOINT --name N --mean M --std S",
+            "angioatlas encoders import CHECKPOINT --name NAME",
         )
 
 

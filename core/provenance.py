@@ -10,7 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 RESEARCH_USE = "Research use only. Not for diagnosis or treatment."
 
-_PACKAGES = ("angioatlas", "torch", "pydicom", "lancedb", "duckdb", "faiss-cpu", "faiss-gpu")
+_PACKAGES = (
+    *("angioatlas", "torch", "pydicom", "av", "tokenizers"),
+    *("lancedb", "duckdb", "faiss-cpu", "faiss-gpu"),
+)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,21 @@ def print_notice(encoder_id: str | None = None) -> None:
     say(f"{source}{RESEARCH_USE}", style="dim")
 
 
+def print_hits(found: Any, *, query: Row, json: bool, empty: str) -> None:
+    """Print what `Atlas.search` or `Atlas.similar` found, and what it was asked."""
+    rows = records(found.hits)
+    if json:
+        about = {
+            "level": found.level.value,
+            "encoder_id": found.encoder_id,
+            "store_version": found.store_version,
+        }
+        print_json({**query, **about, "hits": rows, "notice": RESEARCH_USE})
+        return
+    print_table(rows, empty=empty)
+    print_notice(found.encoder_id)
+
+
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int | None], None]]:
     """Show the progress of a long task on standard error.

@@ -14,8 +14,7 @@ from angioatlas.cli.options import (
     VersionOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_json, print_notice, print_table, records
-from core.provenance import RESEARCH_USE
+from angioatlas.cli.output import print_hits
 from core.schema import Level
 
 
@@ -36,18 +35,5 @@ def search(
     """
     atlas = open_atlas(store, version=version)
     found = atlas.search(text, level=level, k=k, encoder=encoder)
-    rows = records(found.hits)
-    if json:
-        print_json(
-            {
-                "text": found.text,
-                "level": level.value,
-                "encoder_id": found.encoder_id,
-                "store_version": found.store_version,
-                "hits": rows,
-                "notice": RESEARCH_USE,
-            }
-        )
-        return
-    print_table(rows, empty="nothing is in the store yet: angioatlas embed PATH")
-    print_notice(found.encoder_id)
+    empty = "nothing is in the store yet: angioatlas embed PATH"
+    print_hits(found, query={"text": found.text}, json=json, empty=empty)

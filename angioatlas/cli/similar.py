@@ -14,8 +14,7 @@ from angioatlas.cli.options import (
     VersionOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_json, print_notice, print_table, records
-from core.provenance import RESEARCH_USE
+from angioatlas.cli.output import print_hits
 from core.schema import Level
 
 
@@ -46,18 +45,5 @@ def similar(
     found = atlas.similar(
         uid, level=level, k=k, exclude_same_patient=not same_patient, encoder=encoder
     )
-    rows = records(found.hits)
-    if json:
-        print_json(
-            {
-                "query": found.query_uid,
-                "level": level.value,
-                "encoder_id": found.encoder_id,
-                "store_version": found.store_version,
-                "hits": rows,
-                "notice": RESEARCH_USE,
-            }
-        )
-        return
-    print_table(rows, empty="no other study is in the store; embed more, or try --same-patient")
-    print_notice(found.encoder_id)
+    empty = "no other study is in the store; embed more, or try --same-patient"
+    print_hits(found, query={"query": found.query_uid}, json=json, empty=empty)

@@ -4,10 +4,6 @@ The weights are the deterministic filling of the golden vectors, so the numbers 
 are known exactly.
 """
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -16,6 +12,7 @@ import pytest
 import torch
 
 from embedder.preprocess import preprocess
+from tests.support.cli import angioatlas, as_json
 from tests.support.dicom import write_cine
 from tests.support.golden import golden_model, relative_l2, write_golden_checkpoint
 
@@ -35,27 +32,6 @@ def home(tmp_path_factory):
     checkpoint.unlink()
     assert imported.returncode == 0, imported.stderr
     return home
-
-
-def angioatlas(home, *words):
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ANGIOATLAS_")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "angioatlas.cli.main", *map(str, words)],
-        env=environment | {"HOME": str(home)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
-
-def as_json(home, *words, code=0):
-    done = angioatlas(home, *words, "--json")
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_real_cine_to_ranked_neighbours_and_sql(home, tmp_path):

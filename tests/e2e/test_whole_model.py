@@ -4,10 +4,7 @@ The weights are the deterministic filling of the golden vectors, so the numbers 
 are known exactly.
 """
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -20,6 +17,7 @@ from embedder.encoders.tokenizer import Tokenizer
 from embedder.frames import read_clip
 from embedder.preprocess import preprocess
 from tests.support.checkpoints import golden_contrastive, golden_probing
+from tests.support.cli import angioatlas, as_json
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.golden import golden_heads, golden_model, golden_text_model, relative_l2, unit
 from tests.support.vocabulary import write_vocabulary
@@ -30,27 +28,6 @@ REAL_STUDY = "1.2.840.113857.1626.160635.1727.151424"
 VIEWS = "1.2.826.0.1.7"
 MEAN, STD = 110.4954833984375, 37.805782318115234
 RELEASE = (122.09012603759766, 28.790834426879883)
-
-
-def angioatlas(home, *words):
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("ANGIOATLAS_")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "angioatlas.cli.main", *map(str, words)],
-        env=environment | {"HOME": str(home), "ANGIOATLAS_EMBED__MIN_CONTRAST": "0"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
-
-def as_json(home, *words, code=0):
-    done = angioatlas(home, *words, "--json")
-    assert done.returncode == code, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,13 @@ def test_the_self_check_of_a_whole_folder(whole):
     assert {each.standing for each in found.files} == {"as imported"}
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_numbers_that_a_cpu_gave_at_the_import(whole):
+    found = verify_encoder(whole, device="cuda")
+    assert found.is_good, found.summary
+    assert len(found.numbers) == 5
+
+
 @pytest.mark.parametrize("form", ["bare", "parallel", "encoder only", "legacy"])
 def test_other_forms_hold_the_same_weights(tmp_path, form):
     state = golden_state()
