@@ -288,7 +288,7 @@ class Atlas:
         self,
         out: Path | str,
         *,
-        format: Format | None = None,
+        format: Format | str | None = None,
         encoder: str | None = None,
         source_paths: bool = False,
         overwrite: bool = False,
@@ -301,7 +301,7 @@ class Atlas:
                 out,
                 store=self.store,
                 encoder_id=choose_space(snapshot, encoder, self.settings),
-                format=export_.choose_format(out, format),
+                format=export_.choose_format(out, None if format is None else Format(format)),
                 source_paths=source_paths,
                 overwrite=overwrite,
             )

@@ -19,7 +19,7 @@ from angioatlas.classified import read_classified
 from angioatlas.execute import Execution
 from angioatlas.identities import new_identity, open_map, store_identity
 from angioatlas.known import Known
-from angioatlas.plan import Plan, settle
+from angioatlas.plan import Plan
 from angioatlas.report import EmbedReport
 from angioatlas.survey import OnProgress, Survey, SurveyOptions
 from core.errors import NotFoundError, UsageError
@@ -132,7 +132,7 @@ def embed(
         report.notes += _unmatched(settings, survey)
         standing = dict(survey.findings.trusted)
         if writer is None:
-            standing |= _would_stand(plan)
+            standing = _would_stand(plan, standing)
             report.studies_embedded = sum(bool(work.cines) for work in plan.work)
             report.videos_embedded = sum(len(work.cines) for work in plan.work)
         else:
@@ -265,13 +265,16 @@ def _carry_out(
     execution.commit()
 
 
-def _would_stand(plan: Plan) -> dict[str, InputRow]:
-    rows = {row.uri: row for row in plan.settled}
+def _would_stand(plan: Plan, trusted: Mapping[str, InputRow]) -> dict[str, InputRow]:
+    rows = {**trusted, **{row.uri: row for row in plan.settled}}
     rows |= {row.uri: row for work in plan.work for row in work.dropped}
+    # A known copy may take the place of the file that its study was read from before.
+    copies = {uri for uri, row in rows.items() if row.status is Status.DUPLICATE}
+    uris = [cine.source_uri for work in plan.work for cine in work.cines]
     return rows | {
-        uri: settle(offered, Status.EMBEDDED)
-        for uri, offered in plan.offered.items()
-        if uri not in rows
+        uri: InputRow(uri, 0, 0, Status.EMBEDDED)
+        for uri in uris
+        if uri in plan.offered or uri in copies
     }
 
 

@@ -19,6 +19,7 @@ def resolve_instances(
     *,
     ledger: Ledger,
     dropped: Collection[str],
+    redescribed: Collection[str] = (),
     hash_files: HashFiles,
 ) -> tuple[list[Found], list[InputRow]]:
     """Tell new cines from known ones, duplicates and conflicts, by SOPInstanceUID and bytes.
@@ -30,6 +31,9 @@ def resolve_instances(
     ledger : Ledger
     dropped : collection of str
         Uris that left the archive: no longer the keeper of their instance.
+    redescribed : collection of str
+        Uris of known inputs whose description changed: to be embedded again although their bytes
+        are the same.
     hash_files : callable
         Used only where the UID is known already.
 
@@ -68,7 +72,7 @@ def resolve_instances(
             theirs = now if isinstance(now, str) else keeper_sha256
         if isinstance(mine, InputRefused):
             settled.append(refuse(each.offered, mine, each.cine))
-        elif keeper_uri == each.offered.uri and (mine != theirs or each.redescribed):
+        elif keeper_uri == each.offered.uri and (mine != theirs or keeper_uri in redescribed):
             fresh.append(each)
         else:
             settled.append(_compare(each, mine, keeper_uri, same=mine == theirs))

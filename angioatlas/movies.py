@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from angioatlas.sources import is_gone
 from core.ids import Identity
 from core.outcomes import Code, InputRefused
 from core.schema import Cine
@@ -54,7 +55,7 @@ def never_there(movies: MovieRows, seen: Collection[str], ledger: Ledger) -> Ite
     """Give the movies that the table names, that no run has met, and that do not exist."""
     refusal = InputRefused(Code.UNREADABLE, "a table names it, and it is not there")
     for uri in movies:
-        if uri in seen or path_of(uri).exists():
+        if uri in seen or not is_gone(uri):
             continue
         row = ledger.get(uri)
         if row is None or row.code is Code.UNREADABLE:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from angioatlas.choose import AS_IT_IS, Choice
-from angioatlas.sources import Sources, left
+from angioatlas.sources import Sources, is_gone, left
 from core.outcomes import Code, InputRefused, Status
 from core.schema import MAX_STUDY_CINES, Cine
-from core.uris import path_of
 from embedder.discover import Offered
 from embedder.runs import RunFacts
 from store.inputs import InputRow, Ledger
@@ -25,8 +24,6 @@ class Found:
     offered: Offered
     cine: Cine
     facts: RunFacts
-    redescribed: bool = False
-    """Known, and its description changed: to be embedded again although its bytes are the same."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def plan_studies(
     fresh: Sequence[Found],
     *,
     current: Callable[[Collection[str]], Mapping[str, tuple[Cine, ...]]],
-    dropped: Collection[str],
+    dropped: Mapping[str, str | None],
     ledger: Ledger,
     settled: Sequence[InputRow],
     known_studies: Iterable[str],
@@ -123,8 +120,8 @@ def plan_studies(
         New or changed cines, and those of their studies that a rule left out before.
     current : callable
         Study UIDs to their visible cines.
-    dropped : collection of str
-        Uris that left the archive.
+    dropped : mapping of str to str
+        Uris that left the archive, with the study that each was a video of.
     ledger : Ledger
         Tells which instance a replaced or dropped file held.
     settled : sequence of InputRow
@@ -145,6 +142,7 @@ def plan_studies(
     replaced = {each.cine.sop_uid for each in fresh}
     rows = [row for uri in sorted(gone) if (row := ledger.get(uri)) is not None]
     affected = [row.study_uid for row in rows if row.study_uid and row.status is Status.EMBEDDED]
+    affected += [study_uid for study_uid in dropped.values() if study_uid]
     missing = [uid for uid in known_studies if uid not in in_space]
     anew, must = {*by_study, *affected, *choosing.studies}, {*affected, *missing}
     study_uids = [*dict.fromkeys([*by_study, *affected, *missing, *choosing.studies])]
@@ -237,11 +235,8 @@ def _left(before: Sequence[Cine], cines: Sequence[Cine], ledger: Ledger) -> tupl
     uris = [cine.source_uri for cine in before if cine.source_uri not in still]
     rows = [row for uri in uris if (row := ledger.get(uri)) is not None]
     gone = InputRefused(Code.NO_LONGER_THERE)
-    return tuple(
-        left(row, gone)
-        for row in rows
-        if row.status is Status.EMBEDDED and not path_of(row.uri).exists()
-    )
+    held = (Status.EMBEDDED, Status.QUARANTINED)
+    return tuple(left(row, gone) for row in rows if row.status in held and is_gone(row.uri))
 
 
 def _within_limit(

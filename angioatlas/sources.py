@@ -7,6 +7,7 @@ same.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -66,6 +67,17 @@ def is_intact(row: InputRow) -> bool:
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns)
+
+
+def is_gone(uri: str) -> bool:
+    """Whether there is no such file; False also where nobody may look."""
+    try:
+        path_of(uri).stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    except ValueError:  # a name with a null byte, which a table may hold
+        return True
+    return False
 
 
 def left(row: InputRow, refusal: InputRefused) -> InputRow:

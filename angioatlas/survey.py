@@ -15,10 +15,11 @@ from angioatlas.known import Known
 from angioatlas.movies import never_there, redescribed
 from angioatlas.plan import Choosing, Found, Plan, plan_studies, refuse
 from angioatlas.reconsider import left_out_before, offered_again, read_facts
+from angioatlas.sources import is_gone
 from core.ids import Identity
 from core.outcomes import Code, InputRefused, Status
 from core.schema import CINE_MODALITIES, Cine
-from core.uris import path_of, uri_of
+from core.uris import uri_of
 from embedder.dicom.dicomdir import referenced_files
 from embedder.discover import Offered, References, discover
 from embedder.frames import file_sha256
@@ -66,7 +67,8 @@ class Findings:
     trusted: dict[str, InputRow] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     settled: list[InputRow] = field(default_factory=list)
-    dropped: set[str] = field(default_factory=set)
+    dropped: dict[str, str | None] = field(default_factory=dict)
+    """Study of each video whose file left the archive, by uri."""
     surrogates: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     """(kind, surrogate, original) of what was replaced, by SOPInstanceUID."""
 
@@ -114,22 +116,24 @@ class Survey:
             self._drop_what_left(paths)
         studies = self._to_decide()
         idle = self._read_left_out(studies, pool)
-        fresh, settled = resolve_instances(
+        fresh, compared = resolve_instances(
             self.findings.found,
             ledger=self.known.ledger,
             dropped=self.findings.dropped,
+            redescribed=self._redescribed,
             hash_files=partial(hash_files, pool=pool),
         )
+        settled = [*self.findings.settled, *compared]
         return plan_studies(
             fresh,
             current=self.known.cines,
             dropped=self.findings.dropped,
             ledger=self.known.ledger,
-            settled=[*self.findings.settled, *settled],
+            settled=settled,
             known_studies=[
                 row.study_uid
-                for row in self.findings.trusted.values()
-                if row.status is Status.EMBEDDED and row.study_uid
+                for row in (*self.findings.trusted.values(), *settled)
+                if row.status in (Status.EMBEDDED, Status.DUPLICATE) and row.study_uid
             ],
             in_space=self.known.in_space,
             choosing=Choosing(
@@ -164,15 +168,15 @@ class Survey:
 
     def _take_back_redescribed(self) -> Iterator[Offered]:
         """Trust no longer what the table of movies describes anew."""
-        movies, trusted = self.options.movies, self.findings.trusted
-        rows = [trusted[uri] for uri in movies if uri in trusted]
+        movies, ledger, trusted = self.options.movies, self.known.ledger, self.findings.trusted
+        rows = [ledger.get(uri) for uri in movies if uri in self.findings.seen]
         self._redescribed = redescribed(
-            [row for row in rows if row.status is Status.EMBEDDED],
+            [row for row in rows if row is not None and row.status is Status.EMBEDDED],
             movies,
             current=self.known.cines,
             identity=self.identity,
         )
-        for uri in sorted(self._redescribed):
+        for uri in sorted(self._redescribed & trusted.keys()):
             yield offered_again(trusted.pop(uri))
 
     def _trusts(self, row: InputRow) -> bool:
@@ -223,8 +227,7 @@ class Survey:
             self.findings.settled.append(refuse(offered, refusal))
             return
         self.findings.surrogates[cine.sop_uid] = _surrogates(original, cine)
-        anew = offered.uri in self._redescribed
-        self.findings.found.append(Found(offered, cine, facts, anew))
+        self.findings.found.append(Found(offered, cine, facts))
 
     def _to_decide(self) -> dict[str, None]:
         """Return the studies that may gain or lose a run, in the order in which they were met."""
@@ -235,7 +238,8 @@ class Survey:
         rows = [row for uri in changed if (row := ledger.get(uri)) is not None]
         if self.options.reselect:
             rows += found.trusted.values()
-        return dict.fromkeys([*studies, *(row.study_uid for row in rows if row.study_uid)])
+        before = [*(row.study_uid for row in rows), *found.dropped.values()]
+        return dict.fromkeys([*studies, *filter(None, before)])
 
     def _read_left_out(self, studies: Iterable[str], pool: GuardedPool) -> set[str]:
         """Read what rules left out of studies before: a study is decided from all its runs.
@@ -268,17 +272,26 @@ class Survey:
         )
 
     def _drop_what_left(self, paths: Sequence[Path]) -> None:
-        """Find embedded inputs that are no longer under the folders that were walked."""
+        """Find videos whose file is no longer under the folders that were walked."""
         found = self.findings
         roots = tuple(f"{uri_of(path)}/" for path in paths if path.is_dir())
         # What lies below a folder that could not be read has not left: nobody looked.
         blind = tuple(f"{row.uri}/" for row in found.settled if row.code is Code.UNREADABLE)
+        bad = []
         for row in self.known.ledger:
             uri = row.uri
-            if row.status is not Status.EMBEDDED or uri in found.seen:
+            if row.status not in (Status.EMBEDDED, Status.QUARANTINED) or uri in found.seen:
                 continue
-            if uri.startswith(roots) and not uri.startswith(blind) and not path_of(uri).exists():
-                found.dropped.add(uri)
+            if uri.startswith(roots) and not uri.startswith(blind) and is_gone(uri):
+                if row.status is Status.EMBEDDED:
+                    found.dropped[uri] = row.study_uid
+                else:
+                    bad.append(uri)
+        if bad:
+            # The video of a file that went bad stayed, and only the store knows of which study.
+            stored = self.known.cines([*self.known.studies])
+            studies = {each.source_uri: uid for uid, cines in stored.items() for each in cines}
+            found.dropped |= {uri: studies[uri] for uri in bad if uri in studies}
 
 
 def read_dicomdir(dicomdir: Path, *, pool: GuardedPool) -> References | InputRefused:

@@ -38,6 +38,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
 _LUMA_CHROMA = ("YBR_FULL", "YBR_FULL_422")
 _RGB = ("RGB", "YBR_RCT", "YBR_ICT")
+_OTHER_TERMS = ("PALETTE COLOR", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB", "HSV", "ARGB", "CMYK")
+"""The other terms of PhotometricInterpretation, also retired ones (PS3.3 C.7.6.3.1.2)."""
 
 Values = NDArray[np.float64]
 ToGrey = Callable[[Codes], NDArray[np.uint8]]
@@ -86,7 +88,7 @@ def _original(claims: Claims) -> ToGrey:
         raise InputRefused(
             Code.UNSUPPORTED_PIXELS,
             f"profile 'original' takes unsigned 8-bit grey, not {claims.bits_allocated}-bit "
-            f"{claims.photometric}",
+            f"{_named(claims.photometric)}",
         )
 
     def as_stored(codes: Codes) -> NDArray[np.uint8]:
@@ -110,7 +112,13 @@ def _table(header: Header, claims: Claims) -> NDArray[np.uint8]:
         return _eight_bit(codes - 16 * scale, 219 * scale)
     if kind in _LUMA_CHROMA or kind in _RGB:
         return _eight_bit(codes, top)
-    raise InputRefused(Code.UNSUPPORTED_PIXELS, f"{claims.samples} samples of {kind}")
+    raise InputRefused(Code.UNSUPPORTED_PIXELS, f"{claims.samples} samples of {_named(kind)}")
+
+
+def _named(photometric: str) -> str:
+    """Name a photometric interpretation; what is no term of the standard could be any text."""
+    known = (*_MONOCHROME, *_LUMA_CHROMA, *_RGB, *_OTHER_TERMS)
+    return photometric if photometric in known else "an unknown PhotometricInterpretation"
 
 
 def _eight_bit(values: Values, top: float) -> NDArray[np.uint8]:

@@ -147,7 +147,7 @@ def import_(
     """
     # Both bring torch: only when needed.
     from embedder.encoders.importing.checkpoint import import_encoder
-    from embedder.encoders.importing.parts import ImportOptions
+    from embedder.encoders.importing.options import ImportOptions
 
     settings = load_settings()
     options = ImportOptions(
@@ -208,7 +208,7 @@ def add(
     """
     # All three bring torch: only when needed.
     from embedder.encoders.importing.checkpoint import add_to_encoder
-    from embedder.encoders.importing.parts import ImportOptions
+    from embedder.encoders.importing.options import ImportOptions
     from embedder.encoders.registry import find_encoder
 
     options = ImportOptions(

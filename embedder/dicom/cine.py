@@ -59,6 +59,19 @@ _VOLUMES = frozenset(
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 """The class of one frame; those of several (PS3.3 A.8) add a number to it."""
 
+_MODALITIES = frozenset(
+    {
+        "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DG", "DMS",
+        "DOC", "DX", "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL",
+        "IVOCT", "IVUS", "KER", "KO", "LEN", "LS", "M3D", "MG", "MR", "NM", "OAM", "OCT", "OP",
+        "OPM", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN", "POS", "PR", "PT",
+        "PX", "REG", "RESP", "RF", "RG", "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD",
+        "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SC", "SEG", "SM", "SMR", "SR", "SRF", "STAIN",
+        "TEXTUREMAP", "TG", "US", "VA", "XA", "XAPROTOCOL", "XC",
+    }
+)  # fmt: skip
+"""Defined terms of Modality (PS3.3 C.7.3.1.1.1)."""
+
 _KEYWORDS = (
     # what it is
     "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID",
@@ -165,9 +178,9 @@ def _kind(sop_class: str, modality: str) -> str:
     """Describe an object in words that hold nothing of the patient."""
     known = UID(sop_class).keyword if is_uid(sop_class) else ""
     name = UID(sop_class).name if known else "an object of unknown kind"
-    # A broken code string could hold anything.
-    plain = 0 < len(modality) <= 16 and modality.replace("_", "").isalnum()
-    return f"{name}, modality {modality if plain else 'not given'}"
+    # A broken code string could hold anything, so none but a known one is repeated.
+    said = modality if modality in _MODALITIES else "unknown" if modality else "not given"
+    return f"{name}, modality {said}"
 
 
 def _refuse_damaged(header: Header) -> None:

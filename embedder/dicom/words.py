@@ -52,15 +52,13 @@ class Topic:
 CORONARY = Topic(
     "coronary arteries",
     (
-        "coro", "coronary", "coronaries", "coronarography", "coronarogram", "lca", "rca", "lad",
-        "lcx", "left main", "lmca",
-        "coronaire", "coronaires", "coronarien", "coronarienne", "coronarographie", "iva",
-        "koro", "koronar", "koronarie", "koronarien", "koronarangiographie",
-        "koronarangiografie", "koronarographie", "rcx", "riva",
-        "coronaria", "coronarias", "coronario", "coronariografia", "coronarografia",
-        "cinecoronariografia",
+        "lca", "rca", "lad", "lcx", "left main", "lmca", "iva", "rcx", "riva",
+        # The examination of the left heart includes them, and may include the right heart too.
+        "lhc", "left heart", "linksherz", "linksherzkatheter", "coeur gauche",
     ),
 )  # fmt: skip
+CORONARY_STEMS = ("coro", "koro")
+"""Any word that holds one says coronary: languages have many endings, equipment joins words."""
 FLUOROSCOPY = Topic(
     "fluoroscopy",
     (
@@ -85,7 +83,7 @@ OTHER_TOPICS = (
         "left ventricle",
         (
             "lv", "lvg", "lv gram", "lvgram", "left ventricle", "left ventricular",
-            "left ventriculogram", "ventriculogram", "ventriculography",
+            "ventriculogram", "ventriculography",
             "ventriculographie", "ventricule gauche",
             "ventrikulographie", "lavokardiographie", "laevokardiographie", "linker ventrikel",
             "ventriculografia", "ventriculo izquierdo",
@@ -133,6 +131,8 @@ OTHER_TOPICS = (
         ("pacemaker", "electrophysiology", "ablation", "schrittmacher", "marcapasos"),
     ),
 )  # fmt: skip
+_FED = re.compile(r"\b(graft|svg|lima|rima)(?: to)? (?:lad|lcx|rca|iva|rcx|riva)\b")
+"""A graft and the artery that it feeds: "LIMA-LAD" is a name of the graft."""
 TOPIC_OF = {term: topic for topic in (FLUOROSCOPY, *OTHER_TOPICS) for term in topic.terms}
 """By term, in the order in which they are looked for."""
 
@@ -152,7 +152,10 @@ def spoken_term(texts: Iterable[str]) -> str:
         say coronary.
     """
     said = " | ".join(_words(text) for text in texts)
-    coronary = any(_holds(said, term) for term in CORONARY.terms)
+    said = _FED.sub(r"\1", said)
+    coronary = any(stem in said for stem in CORONARY_STEMS) or any(
+        _holds(said, term) for term in CORONARY.terms
+    )
     return next(
         (
             term

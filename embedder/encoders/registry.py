@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -124,11 +125,15 @@ def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
             if folder.name == name_or_path:
                 return folder
         for folder in _folders(encoders_dir):
-            if read_spec(folder).encoder_id == name_or_path:
-                return folder
-    path = Path(name_or_path).expanduser()
-    if (path / SPEC_FILE).is_file():
-        return path
+            # One that is damaged does not hide the others.
+            with suppress(EncoderError):
+                if read_spec(folder).encoder_id == name_or_path:
+                    return folder
+    # The home of nobody (~name) and a name that no disk takes are not there either.
+    with suppress(OSError, RuntimeError):
+        path = Path(name_or_path).expanduser()
+        if (path / SPEC_FILE).is_file():
+            return path
     known = ", ".join(folder.name for folder in _folders(encoders_dir))
     raise NotFoundError(
         f"no encoder {name_or_path!r} in {encoders_dir}",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from core.errors import EncoderError
 from core.schema import CLIP_FRAMES
+from core.segments import FINDINGS, SEGMENTS, head_name
 from embedder.encoders.spec import Encoder, TextEmbedder
 
 SELF_CHECK_FILE = "self_check.json"
@@ -23,6 +24,12 @@ TOLERANCE = 1e-4
 """Relative L2.  Float32 noise is 1e-6; wrong weights or arithmetic give 1e-2 and more."""
 CHECK_TEXT = "Severe stenosis of the proximal left anterior descending artery."
 _SIZE = 96
+_LOGITS = frozenset(
+    head_name(segment, finding)
+    for segment in SEGMENTS
+    for finding in FINDINGS
+    if finding.is_probability
+)
 
 
 @dataclass
@@ -33,7 +40,8 @@ class SelfCheck:
     ----------
     vectors : dict of str to list of float
         `pooled` and `embedding` of the check clip, the `study` vector of it and its mirror image,
-        and as far as there are such parts `findings` (raw, in the order of the heads) and `text`.
+        and as far as there are such parts the findings of the two, `percentages` and `logits` in
+        the order of the heads, and `text`.
     """
 
     vectors: dict[str, list[float]] = field(default_factory=dict)
@@ -97,7 +105,10 @@ def self_check(encoder: Encoder, text: TextEmbedder | None = None) -> SelfCheck:
     }
     findings = encoder.encode_findings(videos)
     if findings is not None:
-        found["findings"] = list(findings.raw.values())
+        # Apart, or percentages, being larger, would hide logits that are off.
+        logits = {name: value for name, value in findings.raw.items() if name in _LOGITS}
+        found["percentages"] = [v for name, v in findings.raw.items() if name not in logits]
+        found["logits"] = list(logits.values())
     if text is not None:
         found["text"] = text.encode([CHECK_TEXT])[0]
     for name, vector in found.items():
@@ -106,4 +117,5 @@ def self_check(encoder: Encoder, text: TextEmbedder | None = None) -> SelfCheck:
                 f"the encoder gives {name} numbers that are not finite for the check clip",
                 "the weights are damaged, or not those of this model: copy them again",
             )
-    return SelfCheck({name: [float(v) for v in vector] for name, vector in found.items()})
+    numbers = {name: [float(v) for v in vector] for name, vector in found.items()}
+    return SelfCheck({name: vector for name, vector in numbers.items() if vector})

@@ -1,9 +1,9 @@
 """What an encoder is: its specification (`encoder.json`), its vectors, and the `Encoder` protocol.
 
 A folder holds up to three parts: the video encoder, whose vectors make a space; finding heads; a
-text encoder.  Each id hashes all that its numbers depend on and nothing else, so two encoders that
-could give different vectors never share an id, and a vocabulary or heads that come later leave the
-vectors in a store as they are.
+text encoder.  Each id hashes all that its numbers depend on, so two encoders that could give
+different vectors never share an id, and a vocabulary or heads that come later leave the vectors in
+a store as they are.
 """
 
 from __future__ import annotations
@@ -215,14 +215,14 @@ class EncoderSpec(BaseModel):
         if self.findings is None:
             return None
         frames = {"frames": self.frames, "size": self.size, "profile": self.profile}
-        return f"heads-{_digest(frames | self.findings.model_dump(mode='json'))}"
+        return f"heads-{_digest(frames | _numbers(self.findings))}"
 
     @property
     def text_id(self) -> str | None:
         """What names the text encoder: 12 hex digits of all that a query's vector depends on."""
         if self.text is None:
             return None
-        return f"text-{_digest(self.text.model_dump(mode='json'))}"
+        return f"text-{_digest(_numbers(self.text))}"
 
     @property
     def files(self) -> tuple[FileRef, ...]:
@@ -238,6 +238,14 @@ class EncoderSpec(BaseModel):
     def to_json(self) -> str:
         """Return the text of `encoder.json`."""
         return self.model_dump_json(indent=2) + "\n"
+
+
+def _numbers(part: HeadsSpec | TextSpec) -> dict[str, Any]:
+    """Return what the numbers of a part depend on: files by content, whatever their names."""
+    facts = part.model_dump(mode="json", exclude={"source"})
+    return {
+        name: value["sha256"] if isinstance(value, dict) else value for name, value in facts.items()
+    }
 
 
 def _digest(pinned: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +77,8 @@ class TextModel:
         self._device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self._device)
         self._tokenizer = tokenizer
-        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._known: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
+        self._memory = threading.Lock()
 
     @property
     def encoder_id(self) -> str:
@@ -95,19 +98,23 @@ class TextModel:
         float32 array of shape (texts, 512)
             L2-normalised, in the joint space.
         """
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if not texts:
+            return np.empty((0, EMBEDDING_DIM), np.float32)
+        keys = {text: _key(text) for text in texts}
+        with self._memory:
+            found = {t: self._known[key] for t, key in keys.items() if key in self._known}
         # Texts of like length share a batch, so that little of it is padding.
-        new.sort(key=len)
-        found = {text: self._known[text] for text in texts if text in self._known}
+        new = sorted(keys.keys() - found.keys(), key=lambda text: (len(text), text))
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             found |= dict(zip(batch, self._compute(batch), strict=True))
-        for text in dict.fromkeys(texts):
-            self._known[text] = found[text]
-            self._known.move_to_end(text)
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return np.stack([found[text] for text in texts]) if texts else _nothing()
+        with self._memory:
+            for text, key in keys.items():
+                self._known[key] = found[text]
+                self._known.move_to_end(key)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return np.stack([found[text] for text in texts])
 
     def _compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.encode_tokens(*self._tokenizer.encode(texts))
@@ -122,5 +129,6 @@ class TextModel:
         return vectors
 
 
-def _nothing() -> NDArray[np.float32]:
-    return np.empty((0, EMBEDDING_DIM), np.float32)
+def _key(text: str) -> bytes:
+    """Stand for a text in memory, however long it is and whatever it says of anybody."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

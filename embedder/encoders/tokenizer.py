@@ -157,6 +157,7 @@ def _tokens_of_json(text: str, name: str) -> list[str]:
         kind, vocabulary = model["type"], model["vocab"]
         numbers = sorted(vocabulary.values())
         tokens = sorted(vocabulary, key=vocabulary.__getitem__)
+        "".join(tokens).encode()  # JSON can spell halves of characters, which no tokenizer takes
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EncoderError(
             f"{name} is not a tokenizer: expected JSON with a model and its vocabulary", _HINT

@@ -20,6 +20,7 @@ from embedder.encoders.video_encoder import VideoEncoder
 Module = TypeVar("Module", bound=nn.Module)
 Shapes = Mapping[str, tuple[int, ...]]
 _SHOWN = 5
+_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 
 def shapes_of(make: Callable[[], nn.Module]) -> Shapes:
@@ -109,6 +110,7 @@ def shorten(items: list[str]) -> str:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    if tensor.layout != torch.strided or not tensor.is_floating_point():
+    if tensor.layout != torch.strided or tensor.dtype not in _FLOATS:
         return False
-    return bool(torch.isfinite(tensor).all())
+    # As float32, which is what is kept: a float64 may be finite and too large for it.
+    return bool(torch.isfinite(tensor.to(torch.float32)).all())

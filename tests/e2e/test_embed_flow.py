@@ -204,6 +204,20 @@ def test_a_file_that_left_stays_until_pruned(embed, tmp_path, archive):
     assert embed().videos_embedded == 1
 
 
+def test_prune_drops_the_video_of_a_file_that_went_bad_and_then_left(embed, tmp_path, archive):
+    embed()
+    bad = archive / "a" / "a1.dcm"
+    bad.write_bytes(bad.read_bytes()[:-5000])
+    assert embed(prune=True).by_code["truncated"] == 1
+    assert len(atlas(tmp_path).videos()) == 6
+    bad.unlink()
+    report = embed(prune=True)
+    assert (report.no_longer_there, report.videos_embedded) == (1, 1)
+    assert len(atlas(tmp_path).videos()) == 5
+    assert ledger(tmp_path)["a1.dcm"] == ("skipped", "no_longer_there")
+    assert embed(prune=True).no_longer_there == 0
+
+
 def test_prune_spares_what_nobody_could_look_at(embed, tmp_path, archive, monkeypatch):
     embed()
     hidden = archive / "c"
@@ -336,6 +350,24 @@ def test_a_second_encoder_gets_its_own_space_and_the_facts_stay(embed, tmp_path,
     embed(encoder=tiny("other"))
     assert len(visible(tmp_path, level=Level.STUDY)[0]) == 2
     assert set(atlas(tmp_path).studies()["site"]) == {"north"}
+
+
+def test_a_second_encoder_takes_what_was_verified_touched_or_moved(embed, tmp_path, archive):
+    embed()
+    (archive / "b").rename(archive / "moved")
+    os.utime(archive / "c" / "c1.dcm")
+    assert embed(dry_run=True, verify=True, encoder=tiny("other")).videos_embedded == 6
+    report = embed(verify=True, encoder=tiny("other"))
+    assert (report.videos_embedded, report.by_status["duplicate"]) == (6, 0)
+    assert embed(encoder=tiny("other")).unchanged == 7
+
+
+def test_a_dry_run_counts_a_copy_that_steps_in_as_embedded(embed, archive):
+    embed()
+    (archive / "b").rename(archive / "moved")
+    cine(archive / "moved", "b4", study="b")
+    planned = embed(dry_run=True)
+    assert planned.by_status == embed().by_status
 
 
 def test_a_dicomdir_is_followed_and_a_broken_one_is_one_bad_input(embed, tmp_path, archive):

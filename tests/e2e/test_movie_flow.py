@@ -1,6 +1,7 @@
 """AVI and MP4 files with a table, through real workers into a store; what a changed row does."""
 
 import csv
+import os
 import shutil
 from functools import partial
 
@@ -210,6 +211,17 @@ def test_a_changed_study_or_patient_of_a_movie_with_an_own_uid_takes_effect(arch
     assert archive.embed().videos_embedded == 0
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_changed_study_takes_effect_when_the_file_is_read_again_anyway(archive, verify):
+    row = archive.movie("one.avi", A, seed=1, SOPInstanceUID="1.2.3.4")
+    archive.embed()
+    row["StudyInstanceUID"] = B
+    if not verify:
+        os.utime(archive.folder / "one.avi")
+    assert archive.embed(verify=verify).videos_embedded == 1
+    assert archive.atlas.studies()["study_uid"].tolist() == [B]
+
+
 def test_facts_of_the_study_are_no_change_of_the_movie(archive):
     """Rows of one study may differ in sex, age or date; that must not embed it at every run."""
     archive.movie("one.avi", A, seed=1, InstanceNumber=1, PatientSex="F", PatientAge="61")
@@ -227,7 +239,9 @@ def test_a_movie_that_is_not_there_is_one_bad_input(archive):
         report = archive.embed()
         assert report.by_code["unreadable"] == 1
         assert report.by_status["embedded"] == 1
-    assert report.problems == [] or "patient" not in report.problems[0].message
+    assert [problem.message for problem in report.problems] == [
+        "a table names it, and it is not there"
+    ]
     archive.rows.pop()
     archive.movie("gone.avi", A, seed=4)
     assert archive.embed().videos_embedded == 2
@@ -236,6 +250,14 @@ def test_a_movie_that_is_not_there_is_one_bad_input(archive):
     report = archive.embed()
     assert report.by_code == {"not_dicom": 1}
     assert list(archive.videos()) == ["gone.avi"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".avi", "a\0.avi", "one.avi/two.avi"])
+def test_a_name_that_no_file_can_have_is_one_bad_input(archive, name):
+    archive.movie("one.avi", A, seed=1)
+    archive.movie(name, A, write=False)
+    report = archive.embed()
+    assert (report.by_status["embedded"], report.by_code["unreadable"]) == (1, 1)
 
 
 def test_a_damaged_movie_is_one_bad_input(archive):

@@ -160,7 +160,7 @@ def text_vector(text, vocabulary):
 def test_verify_tells_a_good_folder_from_a_bad_one(home, originals):
     good = as_json(home, "encoders", "verify", "site")
     assert good["is_good"]
-    assert {each["name"] for each in good["numbers"]} >= {"pooled", "study", "findings", "text"}
+    assert {each["name"] for each in good["numbers"]} >= {"pooled", "study", "logits", "text"}
     folder = Path(as_json(home, "encoders", "add", "site", "--tokenizer", originals,
                           "--overwrite", "--no-self-check")["folder"])  # fmt: skip
     unmade = as_json(home, "encoders", "verify", "site", code=1)

@@ -85,6 +85,11 @@ def test_offline_says_so(ask, offline):
     assert "name their folder" in said["hint"]
 
 
+@pytest.mark.parametrize("path", ["weights/best--v2.pt", "a/b.", "~nobody-here/c.pt", "c" * 300])
+def test_a_mistyped_path_is_a_named_error(ask, path):
+    assert ask(path, HF_HUB_OFFLINE="1")["message"] == f"the checkpoint {path} does not exist"
+
+
 def test_a_path_that_is_not_there_is_no_hub_id(ask):
     said = ask("/no/such/checkpoint.pt", HF_HUB_OFFLINE="1")
     assert said["message"] == "the checkpoint /no/such/checkpoint.pt does not exist"

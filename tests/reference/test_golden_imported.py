@@ -14,7 +14,7 @@ import torch
 
 from embedder.encoders.deepcoro import DeepCoroEncoder
 from embedder.encoders.importing.checkpoint import import_encoder
-from embedder.encoders.importing.parts import ImportOptions
+from embedder.encoders.importing.options import ImportOptions
 from embedder.encoders.registry import load_encoder, load_text_encoder
 from embedder.encoders.spec import Findings, VideoVectors
 from embedder.encoders.text_model import TextModel
@@ -135,7 +135,7 @@ def test_the_self_check_of_a_whole_folder(whole):
     found = verify_encoder(whole, device="cpu")
     assert found.is_good, found.summary
     assert [each.name for each in found.numbers] == [
-        "pooled", "embedding", "study", "findings", "text",
+        "pooled", "embedding", "study", "percentages", "logits", "text",
     ]  # fmt: skip
     assert max(each.distance for each in found.numbers) <= 1e-6
     assert {each.standing for each in found.files} == {"as imported"}
@@ -145,7 +145,7 @@ def test_the_self_check_of_a_whole_folder(whole):
 def test_a_gpu_gives_the_numbers_that_a_cpu_gave_at_the_import(whole):
     found = verify_encoder(whole, device="cuda")
     assert found.is_good, found.summary
-    assert len(found.numbers) == 5
+    assert len(found.numbers) == 6
 
 
 @pytest.mark.parametrize("form", ["bare", "parallel", "encoder only", "legacy"])

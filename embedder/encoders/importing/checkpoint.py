@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from core.errors import UsageError
 from embedder.encoders.importing.folder import link_files, new_folder
-from embedder.encoders.importing.parts import ImportOptions, Parts, space_facts
+from embedder.encoders.importing.options import ImportOptions, space_facts, specification
+from embedder.encoders.importing.parts import Parts
 from embedder.encoders.importing.reader import HINT, Checkpoint, read_checkpoint
 from embedder.encoders.importing.sources import find_sources
 from embedder.encoders.registry import (
     SPEC_FILE,
-    explain,
     load_encoder,
     load_text_encoder,
     read_spec,
@@ -85,26 +82,25 @@ def import_encoder(
     """
     # Options are checked before a long read: digests and depth are placeholders here.
     options.check()
-    _specification(space_facts(options, name=name, statistics=(options.mean, options.std), depth=1))
+    placeholders = space_facts(options, name=name, statistics=(options.mean, options.std), depth=1)
+    specification(EncoderSpec, placeholders)
     folder = out / name
-    if folder.exists() and not overwrite:
-        raise UsageError(
-            f"an encoder named {name} exists in {out}",
-            "choose another --name, add --overwrite, or bring parts to it: angioatlas encoders add",
-        )
+    _refuse_taken(folder, overwrite=overwrite)
     found = find_sources(sources, vocabulary=vocabulary)
     if not found.checkpoints:
         raise UsageError("no checkpoint is among what was named", HINT)
     contrastive, probing = _roles([read_checkpoint(path) for path in found.checkpoints])
     with new_folder(folder) as partial:
+        _refuse_taken(folder, overwrite=overwrite)  # by another import meanwhile
         parts = Parts(partial, options)
         if contrastive is not None:
             space = parts.space(contrastive, name=name)
             text = parts.text(contrastive.text, contrastive.path, found.vocabulary)
         else:
             assert probing is not None, "a checkpoint is of the one kind or the other"
-            space, text = parts.tuned_space(probing, name=name), None
-        spec = _specification({**space, "text": text})
+            space = parts.tuned_space(probing, name=name)
+            text = parts.text({}, probing.path, found.vocabulary)
+        spec = specification(EncoderSpec, {**space, "text": text})
         if probing is not None:
             spec = _with(spec, findings=parts.findings(probing, spec))
         _finish(spec, partial, checked=checked)
@@ -136,11 +132,12 @@ def add_to_encoder(
     Raises
     ------
     UsageError
-        The encoder has such a part already, or has no place for it.
+        The encoder has such a part already, or has no place for it; an option is not valid.
     NotFoundError, EncoderError
         As for `import_encoder`.  The encoder stays as it was.
     """
-    spec = read_spec(folder)
+    options.check()
+    read_spec(folder)
     found = find_sources(sources, vocabulary=vocabulary)
     contrastive, probing = _roles([read_checkpoint(path) for path in found.checkpoints])
     if contrastive is not None:
@@ -151,9 +148,11 @@ def add_to_encoder(
         )
     if probing is None and found.vocabulary is None:
         raise UsageError("nothing to add is among what was named", HINT)
-    if spec.findings is not None and probing is not None and not overwrite:
-        raise UsageError(f"{spec.name} has finding heads already", "add --overwrite")
     with new_folder(folder) as partial:
+        # Only now: another import may have changed it meanwhile.
+        spec = read_spec(folder)
+        if spec.findings is not None and probing is not None and not overwrite:
+            raise UsageError(f"{spec.name} has finding heads already", "add --overwrite")
         parts = Parts(partial, options)
         if found.vocabulary is not None:
             spec = _with(spec, text=parts.vocabulary(spec, found.vocabulary, overwrite=overwrite))
@@ -165,6 +164,14 @@ def add_to_encoder(
             spec = _with(spec, findings=parts.findings(probing, kept))
         _finish(spec, partial, checked=checked)
     return Imported(spec, folder, parts.unused, parts.notes)
+
+
+def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not overwrite:
+        raise UsageError(
+            f"an encoder named {folder.name} exists in {folder.parent}",
+            "choose another --name, add --overwrite, or bring parts to it: angioatlas encoders add",
+        )
 
 
 def _roles(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -181,19 +188,10 @@ def _roles(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint | None, Checkp
     return (spaces[0] if spaces else None, probing[0] if probing else None)
 
 
-def _specification(facts: dict[str, Any]) -> EncoderSpec:
-    try:
-        return EncoderSpec(**facts)
-    except ValidationError as error:
-        raise UsageError(
-            f"this encoder cannot be: {explain(error)}", "see angioatlas encoders import --help"
-        ) from error
-
-
 def _with(spec: EncoderSpec, **parts: HeadsSpec | TextSpec | None) -> EncoderSpec:
     # Made anew and not copied, so that the parts are checked against each other.
     facts = {name: getattr(spec, name) for name in EncoderSpec.model_fields}
-    return _specification(facts | parts)
+    return specification(EncoderSpec, facts | parts)
 
 
 def _finish(spec: EncoderSpec, folder: Path, *, checked: bool) -> None:

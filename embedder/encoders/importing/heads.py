@@ -99,7 +99,11 @@ def _names(state: Mapping[str, Tensor], what: str) -> tuple[str, ...]:
             else f"{what} holds no finding heads",
             f"known are the {len(HEADS)} heads of the stenosis release, such as {HEADS[0]}",
         )
-    outputs = {name: state[f"heads.{name}.weight"].shape[0] for name in names}
+    shapes = {name: tuple(state[f"heads.{name}.weight"].shape) for name in names}
+    odd = [f"{name} is {shape}" for name, shape in shapes.items() if len(shape) != 2]
+    if odd:
+        raise EncoderError(f"{what} holds heads that are no linear layers: {shorten(odd)}", _HINT)
+    outputs = {name: shape[0] for name, shape in shapes.items()}
     several = [f"{name} has {n}" for name, n in outputs.items() if n != 1]
     if several:
         raise EncoderError(f"{what} holds heads of several outputs: {shorten(several)}", _HINT)

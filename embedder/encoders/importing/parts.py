@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,16 @@ import torch
 from torch import Tensor
 
 from core.errors import EncoderError, UsageError
-from embedder.encoders.importing.folder import take_file, write_tensors
+from embedder.encoders.importing.folder import (
+    HEADS_FILE,
+    HEADS_VIDEO_FILE,
+    TEXT_FILE,
+    WEIGHTS_FILE,
+    take_file,
+    write_tensors,
+)
 from embedder.encoders.importing.heads import heads_facts
+from embedder.encoders.importing.options import ImportOptions, space_facts, specification
 from embedder.encoders.importing.reader import HINT, Checkpoint, read_checkpoint
 from embedder.encoders.registry import file_sha256
 from embedder.encoders.spec import (
@@ -19,14 +26,8 @@ from embedder.encoders.spec import (
     PADDED_VIDEOS,
     EncoderSpec,
     FileRef,
-    HeadsNorm,
-    HeadsPooling,
     HeadsSpec,
-    Mode,
-    Profile,
-    StudyRule,
     TextSpec,
-    TokenPooling,
 )
 from embedder.encoders.text_encoder import IGNORED_KEYS, TextEncoder
 from embedder.encoders.tokenizer import Tokenizer
@@ -34,60 +35,6 @@ from embedder.encoders.weights import fit, shapes_of, video_encoder_shapes
 
 RELEASE_STATISTICS = (122.09012603759766, 28.790834426879883)
 """Mean and standard deviation of the stenosis release, the one probing checkpoint in public."""
-_NOTHING = FileRef(file="-", sha256="0" * 64)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportOptions:
-    """What no checkpoint tells; see `EncoderSpec` and `HeadsSpec`.
-
-    Attributes
-    ----------
-    mean, std : float, optional
-        Of the joint space's encoder.  Where there is only a probing checkpoint: of that one.
-    heads, study_rule, token_pooling
-        Of the joint space's encoder.
-    profile : {"display", "original"}, optional
-        By default "original" in exact mode, else "display".
-    mode : {"masked", "exact"}
-        "exact" does as the original in everything: padding, rounding, pixels.
-    heads_mean, heads_std : float, optional
-        Of the probing checkpoint; by default those of the stenosis release.
-    heads_pooling : str, optional
-        By default told from the weights (which cannot tell "mean" from "max").
-    attention_heads, heads_norm
-        Of the finding heads.
-    """
-
-    mean: float | None = None
-    std: float | None = None
-    heads: int = 16
-    study_rule: StudyRule = "mean"
-    token_pooling: TokenPooling = "mean"
-    profile: Profile | None = None
-    mode: Mode = "masked"
-    heads_mean: float | None = None
-    heads_std: float | None = None
-    heads_pooling: HeadsPooling | None = None
-    attention_heads: int = 8
-    heads_norm: HeadsNorm = "post_norm"
-
-    def check(self) -> None:
-        """Refuse half of a pair.
-
-        Raises
-        ------
-        UsageError
-            A mean comes without its standard deviation, or the reverse.
-        """
-        for prefix in ("", "heads_"):
-            given = [getattr(self, prefix + each) is None for each in ("mean", "std")]
-            if given[0] != given[1]:
-                option = prefix.replace("_", "-")
-                raise UsageError(
-                    f"--{option}mean and --{option}std go together",
-                    "give both; docs/encoders.md lists those that are known",
-                )
 
 
 class Parts:
@@ -135,6 +82,12 @@ class Parts:
     def tuned_space(self, source: Checkpoint, *, name: str) -> dict[str, Any]:
         """Write the video encoder of a probing checkpoint as a space of its own."""
         options = self.options
+        if options.study_rule != "mean" or options.token_pooling != "mean":
+            raise UsageError(
+                f"{source.path.name} is a probing checkpoint: the videos of a study, and the "
+                "tokens of a video, can only be averaged",
+                "leave --study-rule and --token-pooling out, or offer the contrastive checkpoint",
+            )
         given = (options.heads_mean, options.heads_std)
         if None in given:  # there is one video encoder, so --mean and --std can mean no other
             given = (options.mean, options.std)
@@ -152,12 +105,14 @@ class Parts:
     ) -> TextSpec | None:
         """Write the text encoder, if there is one, and its vocabulary, if that is there."""
         if not state:
+            if vocabulary is not None:
+                self.notes.append(f"{vocabulary.name} was left out: there is no text encoder")
             return None
         known = {key: value for key, value in state.items() if key not in IGNORED_KEYS}
         hint = "is this the text encoder of a contrastive checkpoint?"
         tensors, unused = fit(known, shapes_of(TextEncoder), what=source.name, hint=hint)
         self.unused.setdefault(source.name, []).extend(unused)
-        weights = write_tensors(self.folder, "text.safetensors", tensors)
+        weights = write_tensors(self.folder, TEXT_FILE, tensors)
         if vocabulary is None:
             self.notes.append(
                 "the text encoder has no vocabulary yet, so text cannot be searched: "
@@ -192,19 +147,28 @@ class Parts:
         )
         self.unused.setdefault(source.path.name, []).extend(unused)
         video = self._heads_video(source, space)
-        if space.is_joint:
-            mean, std = self._heads_statistics(options.heads_mean, options.heads_std)
+        if not space.is_joint and video == space.weights and options.heads_mean is None:
+            mean, std = space.mean, space.std  # one video encoder, tuned for these heads
         else:
-            mean, std = space.mean, space.std
-        return HeadsSpec(
-            weights=write_tensors(self.folder, "heads.safetensors", tensors),
-            video=video,
-            source=_reference(source.path),
-            mean=mean,
-            std=std,
-            mode=options.mode,
-            padded_videos=PADDED_VIDEOS if options.mode == "exact" else None,
-            **facts,
+            mean, std = self._heads_statistics(options.heads_mean, options.heads_std)
+        is_exact = options.mode == "exact"
+        if is_exact and space.profile != "original":
+            self.notes.append(
+                f"exact in all but the pixels: this encoder has profile {space.profile}; for "
+                "pixels as stored import it with --profile original"
+            )
+        return specification(
+            HeadsSpec,
+            facts
+            | {
+                "weights": write_tensors(self.folder, HEADS_FILE, tensors),
+                "video": video,
+                "source": _reference(source.path),
+                "mean": mean,
+                "std": std,
+                "mode": options.mode,
+                "padded_videos": PADDED_VIDEOS if is_exact else None,
+            },
         )
 
     def _heads_video(self, source: Checkpoint, space: EncoderSpec) -> FileRef:
@@ -219,7 +183,7 @@ class Parts:
         )
         if same:
             return space.weights
-        return write_tensors(self.folder, "heads_video.safetensors", tensors)
+        return write_tensors(self.folder, HEADS_VIDEO_FILE, tensors)
 
     def _heads_statistics(self, mean: float | None, std: float | None) -> tuple[float, float]:
         if mean is not None and std is not None:
@@ -243,40 +207,15 @@ class Parts:
             *(key for key in unused if facts["depth"] or not _is_known_unused(key)),
         ]
         return {
-            "weights": write_tensors(self.folder, "weights.safetensors", self._video),
+            "weights": write_tensors(self.folder, WEIGHTS_FILE, self._video),
             "source": _reference(source.path),
         }
 
     def _take_vocabulary(self, source: Path) -> FileRef:
         Tokenizer.load(source)  # refuses another model's
-        return take_file(source, self.folder)
-
-
-def space_facts(
-    options: ImportOptions,
-    *,
-    name: str,
-    statistics: tuple[float | None, float | None],
-    depth: int,
-) -> dict[str, Any]:
-    """Return the fields of an `EncoderSpec` that do not come from files."""
-    mean, std = statistics
-    exact = options.mode == "exact"
-    padded = exact and depth > 0 and options.study_rule == "aggregator"
-    return {
-        "name": name,
-        "mean": 0.0 if mean is None else mean,
-        "std": 1.0 if std is None else std,
-        "profile": options.profile or ("original" if exact else "display"),
-        "token_pooling": options.token_pooling,
-        "heads": options.heads if depth else 1,
-        "depth": depth,
-        "study_rule": options.study_rule if depth else "mean",
-        "padding": "unmasked" if padded else "masked",
-        "padded_videos": PADDED_VIDEOS if padded else None,
-        "weights": _NOTHING,
-        "source": _NOTHING,
-    }
+        # Under a name of ours: that of the source could be one of the folder's other files.
+        name = "tokenizer.json" if source.suffix == ".json" else "vocab.txt"
+        return take_file(source, self.folder / name)
 
 
 def _depth(source: Checkpoint) -> int:

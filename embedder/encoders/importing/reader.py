@@ -32,6 +32,7 @@ _WHOLES = ("linear_probing", "model_state_dict", "state_dict")
 """Where a training checkpoint keeps a whole model."""
 _PRETRAINING = ("decoder", "mvm", "mask_token", "head")
 """Parts of an encoder-only file that masked pretraining left, by how their names begin."""
+_LONGEST_NAME = 200
 
 Kind = Literal["contrastive", "probing", "encoder"]
 
@@ -119,6 +120,13 @@ def read_checkpoint(source: Path) -> Checkpoint:
     if not source.is_file():
         problem = "is a folder, not a file" if source.is_dir() else "does not exist"
         raise NotFoundError(f"the checkpoint {source} {problem}", HINT)
+    try:
+        with source.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise EncoderError(
+            f"{source.name} cannot be read ({error.strerror})", "check its permissions and its disk"
+        ) from error
     is_safetensors = source.suffix == ".safetensors"
     content = _read_safetensors(source) if is_safetensors else _read_torch(source)
     parts, ignored = _parts(_models(content), source.name)
@@ -225,11 +233,17 @@ def _parts(
             flat.append((str(key), value))
     tensors = [(key, value) for key, value in flat if isinstance(value, Tensor)]
     if not tensors:
-        found = ", ".join(sorted(str(key) for key in models)[:5]) or "nothing"
+        found = ", ".join(sorted(ascii(str(key))[1:-1][:40] for key in models)[:5]) or "nothing"
         raise EncoderError(
             f"{name} holds no model: expected tensors or a part named video_encoder, found {found}",
             HINT,
         )
+    for key, tensor in tensors:
+        # Names are shown to people, and shapes are asked for; these have none that can be.
+        if len(key) > _LONGEST_NAME or not key.isprintable():
+            raise EncoderError(f"{name} holds a tensor with a name like no model's", HINT)
+        if tensor.is_nested or tensor.is_meta:
+            raise EncoderError(f"{name} holds {key}, which is no plain tensor", HINT)
     has_parts = any(_own_name(key)[0] in _PARTS for key, _ in tensors)
     ignored = []
     for key, tensor in tensors:

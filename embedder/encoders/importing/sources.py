@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from core.errors import EncoderError, NotFoundError, UsageError
 from embedder.encoders.tokenizer import VOCABULARY_FILES, find_vocabulary
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors")
+_SHOWN = 1000
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -82,13 +84,20 @@ def _vocabularies(files: Sequence[Path]) -> list[Path]:
 
 
 def _local(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if path.exists():
-        return path
+    # The home of nobody (~name) and a name that no disk takes are not there either.
+    with suppress(OSError, RuntimeError):
+        path = Path(source).expanduser()
+        if path.exists():
+            return path
     if isinstance(source, str) and _HUB_ID.fullmatch(source):
         return fetch(source)
-    raise NotFoundError(
-        f"the checkpoint {source} does not exist", "name a file, a folder or a hub id (owner/name)"
+    raise _not_there(source)
+
+
+def _not_there(source: str | Path) -> NotFoundError:
+    return NotFoundError(
+        f"the checkpoint {str(source)[:_SHOWN]} does not exist",
+        "name a file or a folder that you may read, or a hub id (owner/name)",
     )
 
 
@@ -99,6 +108,8 @@ def fetch(hub_id: str) -> Path:
 
     Raises
     ------
+    NotFoundError
+        No repository can have this name.
     EncoderError
         Offline, unknown, or not permitted.
     """
@@ -107,6 +118,7 @@ def fetch(hub_id: str) -> Path:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -129,6 +141,8 @@ def fetch(hub_id: str) -> Path:
             "reached from here",
             f"check the path and the network, {by_hand}",
         ) from error
+    except HFValidationError as error:  # a mistyped path can look like an id
+        raise _not_there(hub_id) from error
     except (HfHubHTTPError, OSError) as error:
         raise EncoderError(
             f"{hub_id} could not be downloaded ({type(error).__name__})", f"try again, {by_hand}"

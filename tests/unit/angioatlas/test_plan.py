@@ -114,7 +114,7 @@ def plan(
     return plan_studies(
         fresh,
         current=lambda uids: {uid: stored[uid] for uid in uids if uid in stored},
-        dropped=set(dropped),
+        dropped=dict.fromkeys(dropped, "1.2.3"),
         settled=[],
         ledger=ledger_of(*(embedded(each) for each in before), *left_out),
         known_studies=known_studies,

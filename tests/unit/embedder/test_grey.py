@@ -239,6 +239,13 @@ def test_a_palette_that_starts_later_holds_its_ends(tmp_path):
     np.testing.assert_array_equal(grey[100:], expected[:156])
 
 
+@pytest.mark.parametrize("profile", ["display", "original"])
+def test_a_text_in_place_of_a_photometric_interpretation_is_not_repeated(tmp_path, profile):
+    with pytest.raises(InputRefused, match="unknown PhotometricInterpretation") as caught:
+        grey_of(tmp_path, ramp(), profile=profile, PhotometricInterpretation="DOE JANE")
+    assert "DOE" not in str(caught.value)
+
+
 def test_a_palette_that_is_missing_is_refused(tmp_path):
     with pytest.raises(InputRefused, match="no plain red palette") as caught:
         grey_of(tmp_path, ramp(), PhotometricInterpretation="PALETTE COLOR")

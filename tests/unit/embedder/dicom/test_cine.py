@@ -378,6 +378,15 @@ def test_the_bytes_overrule_a_wrong_transfer_syntax(tmp_path):
     assert read_header(path).n_frames == 20
 
 
+@pytest.mark.parametrize(("modality", "said"), [("US", "US"), ("SMITHJOHN", "unknown")])
+def test_only_known_modalities_are_repeated(tmp_path, modality, said):
+    """A code string that is none could hold a name."""
+    us_cine = "1.2.840.10008.5.1.4.1.1.3.1"
+    with pytest.raises(InputRefused, match=f"modality {said}$") as caught:
+        read_header(write_cine(tmp_path / "f", SOPClassUID=us_cine, Modality=modality))
+    assert caught.value.reason is Code.OTHER_MODALITY
+
+
 @pytest.mark.parametrize(
     ("sop_class", "modality"),
     [

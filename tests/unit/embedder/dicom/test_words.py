@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.dicom.words import CORONARY, TOPIC_OF, spoken_term
+from embedder.dicom.words import CORONARY, CORONARY_STEMS, TOPIC_OF, spoken_term
 
 TERMS = sorted(TOPIC_OF)
 QUIET = ["Card 15 fps", "Cardiac", "RAO 30 CAU 20", "Sample Cath Image", "Cath Lab 2", "", "LEFT"]
@@ -26,6 +26,9 @@ QUIET = ["Card 15 fps", "Cardiac", "RAO 30 CAU 20", "Sample Cath Image", "Cath L
         ("StentBoost Subtract", "stentboost"),
         ("LAD Stent Boost", "stent boost"),
         ("Aortic Root 30 fps", "aortic"),
+        ("LIMA-LAD", "lima"),
+        ("SVG to RCA 15 fps", "svg"),
+        ("RHC", "rhc"),
     ],
 )
 def test_what_a_description_says(text, term):
@@ -37,7 +40,10 @@ def test_what_a_description_says(text, term):
     [
         *QUIET, "LCA fluoro", "Coronary + LV", "Coronarographie", "Coronarografía radial",
         "Koronarangiographie", "RCA1", "Coro 15 B/s", "left main / aorta", "Radial",
-        "12 OCT", "Alvin", "Fluorography", "Silvia Aortman",
+        "12 OCT", "Alvin",
+        "LV-Coro", "Koronarangio + LV", "LeftCoronary/LV", "Coronarica sx, aorta", "LHC/RHC",
+        "Left Heart / Right Heart Cath", "LCA + LIMA", "Graft, LCA", "Coro LIMA-LAD",
+        "Fluorography", "Silvia Aortman",
     ],
 )  # fmt: skip
 def test_what_says_nothing_or_coronary_is_silent(text):
@@ -66,7 +72,7 @@ def test_case_separators_and_quiet_words_change_nothing(term, quiet, form, case)
     assert spoken_term([case(form.format(term, quiet))]) == spoken_term([term])
 
 
-@given(st.text(), st.sampled_from(CORONARY.terms))
+@given(st.text(), st.sampled_from([*CORONARY.terms, *CORONARY_STEMS]))
 def test_only_processed_images_outweigh_a_coronary_word(text, coronary):
     found = spoken_term([text, coronary])
     assert found == "" or TOPIC_OF[found].even_coronary

@@ -5,7 +5,7 @@ import torch
 
 from core.errors import EncoderError, NotFoundError, UsageError
 from embedder.encoders.importing.checkpoint import import_encoder
-from embedder.encoders.importing.parts import ImportOptions
+from embedder.encoders.importing.options import ImportOptions
 from embedder.encoders.registry import (
     file_sha256,
     find_encoder,
@@ -68,6 +68,19 @@ def test_find_by_name_id_and_path(encoders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for way in ("a", spec.encoder_id, str(encoders / "a"), "encoders/a"):
         assert find_encoder(way, encoders).resolve() == encoders / "a"
+
+
+def test_a_damaged_encoder_does_not_hide_the_others(encoders):
+    found = put(encoders, "whole").encoder_id
+    (encoders / "a-damaged-one").mkdir()
+    (encoders / "a-damaged-one" / "encoder.json").write_text("{")
+    assert read_spec(find_encoder(found, encoders)).encoder_id == found
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/golden", "n" * 300])
+def test_a_name_that_no_path_can_have(encoders, name):
+    with pytest.raises(NotFoundError, match="no encoder"):
+        find_encoder(name, encoders)
 
 
 def test_an_unknown_name_lists_the_known_ones(encoders):

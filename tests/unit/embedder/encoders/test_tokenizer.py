@@ -162,6 +162,7 @@ def test_a_list_that_is_not_the_vocabulary(tmp_path, listed, expected):
         ({"vocab": {**NUMBERS, "lad": "7"}}, "expected JSON with a model"),
         ({"vocab": {**NUMBERS, "lad": None}}, "expected JSON with a model"),
         ({"vocab": {**NUMBERS, "lad": 10**9}}, "without gaps"),
+        ({"vocab": {**NUMBERS, "\ud800": len(NUMBERS)}}, "expected JSON with a model"),
         ({"vocab": {**NUMBERS, "lad": NUMBERS["of"]}}, "without gaps"),
         ({"vocab": {**NUMBERS, "[MASK]": 3, "[SEP]": 4}}, "another model"),
     ],

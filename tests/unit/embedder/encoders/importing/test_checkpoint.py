@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from core.errors import AtlasError, EncoderError, NotFoundError, UsageError
 from embedder.encoders.deepcoro import DeepCoroEncoder
 from embedder.encoders.importing.checkpoint import import_encoder
-from embedder.encoders.importing.parts import ImportOptions
+from embedder.encoders.importing.options import ImportOptions
 from embedder.encoders.importing.reader import read_checkpoint
 from embedder.encoders.registry import file_sha256, load_encoder, read_spec
 from embedder.encoders.weights import fit
@@ -192,6 +192,28 @@ CONTENTS = {
         lambda: encoder(hollow_state() | {"proj.1.bias": torch.ones(512, dtype=torch.int32)}),
         r"not finite: proj\.1\.bias$",
     ),
+    "too large": (
+        lambda: encoder(
+            hollow_state() | {"proj.1.bias": torch.full((512,), 1e300, dtype=torch.float64)}
+        ),
+        r"not finite: proj\.1\.bias$",
+    ),
+    "eight bits": (
+        lambda: encoder(hollow_state() | {"proj.1.bias": torch.ones(512).to(torch.float8_e4m3fn)}),
+        r"not finite: proj\.1\.bias$",
+    ),
+    "no numbers": (
+        lambda: encoder(hollow_state() | {"proj.1.bias": torch.ones(512, device="meta")}),
+        r"bad\.pt holds video_encoder\.proj\.1\.bias, which is no plain tensor$",
+    ),
+    "escape in a name": (
+        lambda: encoder(hollow_state() | {"\x1b[31m": torch.ones(1)}),
+        r"bad\.pt holds a tensor with a name like no model's$",
+    ),
+    "long name": (
+        lambda: encoder(hollow_state() | {"a" * 201: torch.ones(1)}),
+        r"bad\.pt holds a tensor with a name like no model's$",
+    ),
     "sparse": (
         lambda: encoder(hollow_state() | {"proj.1.bias": torch.ones(512).to_sparse()}),
         r"not finite: proj\.1\.bias$",
@@ -276,6 +298,15 @@ def test_a_truncated_file(tmp_path, out, suffix):
     whole = source.read_bytes()
     source.write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(EncoderError, match=f"bad{re.escape(suffix)} is not a whole"):
+        bring(source, out)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_file_that_may_not_be_read(tmp_path, out, suffix):
+    source = tmp_path / f"bad{suffix}"
+    source.touch(mode=0o200)
+    with pytest.raises(EncoderError, match=r"cannot be read \(Permission denied\)$"):
         bring(source, out)
 
 

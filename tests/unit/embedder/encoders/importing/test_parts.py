@@ -8,13 +8,14 @@ from safetensors.torch import load_file, save_file
 from core.errors import EncoderError, NotFoundError, UsageError
 from core.segments import HEADS
 from embedder.encoders.importing.checkpoint import add_to_encoder, import_encoder
-from embedder.encoders.importing.parts import RELEASE_STATISTICS, ImportOptions
+from embedder.encoders.importing.options import ImportOptions
+from embedder.encoders.importing.parts import RELEASE_STATISTICS
 from embedder.encoders.importing.reader import read_checkpoint
-from embedder.encoders.registry import read_spec
+from embedder.encoders.registry import check_files, read_spec
 from embedder.encoders.weights import video_encoder_shapes
 from tests.support.checkpoints import hollow_contrastive, hollow_probing, save
 from tests.support.golden import golden_heads_shapes, hollow, hollow_state
-from tests.support.vocabulary import write_vocabulary
+from tests.support.vocabulary import write_tokenizer_json, write_vocabulary
 
 STATISTICS = {"mean": 110.5, "std": 37.8}
 
@@ -264,6 +265,10 @@ BAD_HEADS = {
         lambda: heads(**{"heads.pda_cto.weight": torch.ones(3, 1024)}),
         r"heads of several outputs: pda_cto has 3$",
     ),
+    "no layer": (
+        lambda: heads(**{"heads.pda_cto.weight": torch.tensor(1.0)}),
+        r"heads that are no linear layers: pda_cto is \(\)$",
+    ),
     "shape": (
         lambda: heads(**{"heads.pda_cto.bias": torch.ones(2)}),
         r"other shapes: heads\.pda_cto\.bias is \(2,\), expected \(1,\)$",
@@ -305,6 +310,62 @@ def test_heads_that_are_refused_leave_the_encoder(contrastive, tmp_path, out):
         add(folder, bad)
     assert sorted((p.name, p.stat().st_size) for p in folder.iterdir()) == before
     assert [path.name for path in out.iterdir()] == ["site"]
+
+
+@pytest.mark.parametrize("value", [999.0, float("nan")])
+def test_statistics_of_heads_that_cannot_be(contrastive, probing, out, value):
+    with pytest.raises(UsageError, match="these finding heads cannot be: mean: Input should be"):
+        bring(contrastive, probing, out=out, heads_mean=value, heads_std=1.0, **STATISTICS)
+    assert not list(out.iterdir())
+
+
+def test_heads_that_come_later_have_statistics_of_their_own(probing, tmp_path, out):
+    """The first encoder's are those of other heads, unless both read the same encoder."""
+    folder = bring(probing, out=out, mean=122.5, std=28.5).folder
+    other = hollow_probing(tmp_path / "other.pt")
+    spec = add(folder, other, overwrite=True, heads_mean=50.5, heads_std=9.5).spec
+    assert spec.findings is not None
+    assert spec.findings.video != spec.weights
+    assert (spec.findings.mean, spec.findings.std) == (50.5, 9.5)
+    spec = add(folder, other, overwrite=True).spec
+    assert spec.findings is not None
+    assert (spec.findings.mean, spec.findings.std) == RELEASE_STATISTICS
+    spec = add(folder, probing, overwrite=True).spec
+    assert spec.findings is not None
+    assert (spec.findings.mean, spec.findings.std) == (122.5, 28.5)
+    with pytest.raises(UsageError, match="--heads-mean and --heads-std go together"):
+        add(folder, other, overwrite=True, heads_mean=50.5)
+
+
+def test_exact_heads_on_an_encoder_of_other_pixels_are_told(contrastive, probing, out):
+    folder = bring(contrastive, out=out, **STATISTICS).folder
+    found = add(folder, probing, mode="exact")
+    assert any("exact in all but the pixels" in note for note in found.notes)
+    whole = bring(contrastive, probing, out=out, name="whole", mode="exact", **STATISTICS)
+    assert not any("pixels:" in note for note in whole.notes)
+
+
+def test_a_vocabulary_that_is_of_no_use_is_told(originals, probing, out):
+    found = bring(probing, out=out, vocabulary=originals / "pubmedbert")
+    assert "vocab.txt was left out: there is no text encoder" in found.notes
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "encoder.json", "words"])
+def test_a_vocabulary_of_any_name_replaces_no_other_file(contrastive, tmp_path, out, name):
+    form = write_tokenizer_json if name.endswith(".json") else write_vocabulary
+    source = form(tmp_path).rename(tmp_path / name)
+    found = bring(contrastive, out=out, vocabulary=source, **STATISTICS)
+    assert found.spec.text is not None
+    assert found.spec.text.vocabulary is not None
+    assert found.spec.text.vocabulary.file in ("vocab.txt", "tokenizer.json")
+    check_files(found.spec, found.folder, found.spec.files)
+
+
+@pytest.mark.parametrize("option", [{"study_rule": "aggregator"}, {"token_pooling": "attention"}])
+def test_options_that_a_probing_checkpoint_cannot_follow(probing, out, option):
+    with pytest.raises(UsageError, match=r"is a probing checkpoint: .* can only be averaged"):
+        bring(probing, out=out, **option)
+    assert not list(out.glob("*"))
 
 
 def test_an_attention_that_cannot_be(probing, out):
