@@ -187,7 +187,7 @@ def _unpickling_error(name: str, error: pickle.UnpicklingError) -> EncoderError:
     return EncoderError(
         f"{name} holds more than tensors and numbers ({code[1]}), which could run code; "
         "it was not loaded",
-        "if you trust it, save its video_encoder as .safetensors elsewhere and import that",
+        "if you trust it, save its tensors as .safetensors elsewhere and import that",
     )
 
 
