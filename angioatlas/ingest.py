@@ -31,7 +31,7 @@ from embedder.discover import existing
 from embedder.encoders.spec import Encoder
 from embedder.guard.pool import GuardedPool
 from embedder.inputs import MovieRows
-from embedder.movie_rows import read_movie_rows
+from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from store.inputs import InputRow
 from store.store import Store, local_path

@@ -12,7 +12,7 @@ from core.schema import Cine
 from core.uris import path_of
 from embedder.discover import Offered
 from embedder.inputs import MovieRows
-from embedder.movie_rows import MovieRow, cine_of
+from embedder.movies.rows import MovieRow, cine_of
 from store.inputs import InputRow, Ledger
 
 

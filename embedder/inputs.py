@@ -11,9 +11,9 @@ from core.schema import Cine
 from embedder.dicom.cine import read_run
 from embedder.dicom.header import open_regular
 from embedder.frames import Clip, read_clip
-from embedder.movie_rows import MovieRow
-from embedder.movie_stream import HEAD_BYTES, container_of
-from embedder.movies import read_movie, read_movie_clip
+from embedder.movies.read import read_movie, read_movie_clip
+from embedder.movies.rows import MovieRow
+from embedder.movies.stream import HEAD_BYTES, container_of
 from embedder.runs import RunFacts, facts_of
 
 MovieRows = Mapping[str, MovieRow]

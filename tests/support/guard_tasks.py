@@ -11,7 +11,7 @@ from core.schema import View
 from embedder.dicom.cine import read_header
 from embedder.frames import Clip, read_clip
 from embedder.inputs import Input, read_input, read_input_clip
-from embedder.movie_rows import MovieRow
+from embedder.movies.rows import MovieRow
 
 SECRET = "Doe^Jane"
 

@@ -18,8 +18,8 @@ from core.uris import uri_of
 from embedder.contrast import contrast_signal
 from embedder.dicom.header import BoundedReader, open_regular
 from embedder.frames import Clip, check_unchanged, frame_indices, sha256_of
-from embedder.movie_rows import MovieRow, cine_of
-from embedder.movie_stream import Movie, grey_of
+from embedder.movies.rows import MovieRow, cine_of
+from embedder.movies.stream import Movie, grey_of
 
 
 @dataclass(frozen=True)

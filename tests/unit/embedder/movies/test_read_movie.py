@@ -14,13 +14,13 @@ import pytest
 from core.outcomes import Code, InputRefused
 from core.schema import View
 from core.uris import uri_of
-from embedder import movie_stream, movies
 from embedder.contrast import contrast_signal
 from embedder.frames import frame_indices
 from embedder.inputs import Input, read_input, read_input_clip
-from embedder.movie_rows import MovieRow
-from embedder.movie_stream import container_of
-from embedder.movies import surrogate_uid
+from embedder.movies import read, stream
+from embedder.movies.read import surrogate_uid
+from embedder.movies.rows import MovieRow
+from embedder.movies.stream import container_of
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.movies import write_movie
 
@@ -212,15 +212,15 @@ def test_the_decoded_frames_count_and_not_the_claim(tmp_path):
 
 def test_claims_over_the_limits_are_refused(tmp_path, monkeypatch):
     path = write_movie(tmp_path / "a.avi", moving_frames(20))
-    monkeypatch.setattr(movie_stream, "MAX_FRAMES", 19)
+    monkeypatch.setattr(stream, "MAX_FRAMES", 19)
     assert refusal_of(cine_of, path).message == "more than 19 frames"
-    monkeypatch.setattr(movie_stream, "MAX_SIDE", 60)
+    monkeypatch.setattr(stream, "MAX_SIDE", 60)
     refusal = refusal_of(cine_of, path)
     assert (refusal.reason, refusal.message) == (
         Code.BAD_CLAIM, "48 x 64 pixels, expected sides of 1 to 60"
     )  # fmt: skip
     monkeypatch.undo()
-    monkeypatch.setattr(movie_stream, "MAX_FRAME_PIXELS", 3000)
+    monkeypatch.setattr(stream, "MAX_FRAME_PIXELS", 3000)
     assert refusal_of(cine_of, path).message == "48 x 64 pixels is over the limit"
 
 
@@ -250,13 +250,13 @@ def test_another_number_of_frames_than_known_is_refused(tmp_path):
 def test_a_movie_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
     path = write_movie(tmp_path / "a.avi")
     n_frames = cine_of(path).n_frames
-    grey = movie_stream.grey_of
+    grey = stream.grey_of
 
     def touch(frame):
         path.touch()
         return grey(frame)
 
-    monkeypatch.setattr(movies, "grey_of", touch)
+    monkeypatch.setattr(read, "grey_of", touch)
     assert refusal_of(read_clip_of, path, n_frames).reason is Code.CHANGED_WHILE_READ
 
 

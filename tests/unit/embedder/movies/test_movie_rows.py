@@ -7,8 +7,8 @@ import pytest
 from core.errors import UsageError
 from core.schema import View
 from core.uris import uri_of
-from embedder import movie_rows
-from embedder.movie_rows import read_movie_rows
+from embedder.movies import rows
+from embedder.movies.rows import read_movie_rows
 
 UID = "1.2.840.1"
 
@@ -25,8 +25,8 @@ def one(tmp_path, header, cells):
 
 
 def test_two_columns_are_enough(tmp_path):
-    rows = read_movie_rows(table(tmp_path, f"FileName,StudyInstanceUID\na/b.avi,{UID}\n"))
-    ((uri, row),) = rows.items()
+    found = read_movie_rows(table(tmp_path, f"FileName,StudyInstanceUID\na/b.avi,{UID}\n"))
+    ((uri, row),) = found.items()
     assert uri == uri_of(tmp_path / "a/b.avi")
     assert row.study_uid == UID
     assert (row.sop_uid, row.series_uid, row.patient_known) == ("", "", False)
@@ -135,7 +135,7 @@ def test_a_table_needs_its_columns_and_rows(tmp_path, monkeypatch):
         read_movie_rows(table(tmp_path, "FileName,StudyInstanceUID\n"))
     with pytest.raises(UsageError, match="cannot be read"):
         read_movie_rows(tmp_path / "nowhere.csv")
-    monkeypatch.setattr(movie_rows, "MAX_ROWS", 1)
+    monkeypatch.setattr(rows, "MAX_ROWS", 1)
     with pytest.raises(UsageError, match="has more than 1 rows"):
         read_movie_rows(table(tmp_path, f"path,StudyInstanceUID\nx,{UID}\ny,{UID}\n"))
 

@@ -1,0 +1,1 @@
+"""AVI and MP4: described by a table, decoded by FFmpeg."""
