@@ -12,7 +12,7 @@ from core.schema import Cine
 from core.uris import path_of
 from embedder.discover import Offered
 from embedder.inputs import MovieRows
-from embedder.movies.rows import MovieRow, cine_of
+from embedder.movies.rows import MovieRow
 from store.inputs import InputRow, Ledger
 
 
@@ -63,18 +63,7 @@ def never_there(movies: MovieRows, seen: Collection[str], ledger: Ledger) -> Ite
 
 
 def _differs(row: MovieRow, stored: Cine, *, identity: Identity) -> bool:
-    said = identity.cine(
-        cine_of(
-            row,
-            sop_uid=row.sop_uid,
-            transfer_syntax_uid=stored.transfer_syntax_uid,
-            n_frames=stored.n_frames,
-            frame_time_ms=stored.frame_time_ms,
-            rows=stored.rows,
-            columns=stored.columns,
-            source_uri=stored.source_uri,
-        )
-    )
+    said = identity.cine(replace(stored, **row.says()))
     # Sex, age and date are facts of the study, which may have them from another file, and so may
     # be the patient where this row names none.
     said = replace(

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,23 @@ SPEC_FILE = "encoder.json"
 Device = Literal["auto", "cpu", "cuda"]
 
 _IMPORT = "angioatlas encoders import CHECKPOINT --name NAME --mean M --std S"
+
+
+@dataclass(frozen=True)
+class FileStanding:
+    """A file of an encoder.
+
+    Attributes
+    ----------
+    file : str
+    sha256 : str
+        As found; empty when the file is missing.
+    standing : {"as imported", "changed", "missing"}
+    """
+
+    file: str
+    sha256: str
+    standing: Literal["as imported", "changed", "missing"]
 
 
 def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
@@ -76,15 +94,23 @@ def check_files(spec: EncoderSpec, folder: Path, files: Iterable[FileRef]) -> No
     """
     again = f"import it again: {_IMPORT} --overwrite"
     for file in dict.fromkeys(files):
-        if not (folder / file.file).is_file():
+        found = standing_of(file, folder)
+        if found.standing == "missing":
             raise EncoderError(f"the encoder {spec.name} has no file {file.file}", again)
-        digest = file_sha256(folder / file.file)
-        if digest != file.sha256:
+        if found.standing == "changed":
             raise EncoderError(
                 f"{file.file} of the encoder {spec.name} has changed: expected SHA-256 "
-                f"{file.sha256[:12]}..., found {digest[:12]}...",
+                f"{file.sha256[:12]}..., found {found.sha256[:12]}...",
                 again,
             )
+
+
+def standing_of(file: FileRef, folder: Path) -> FileStanding:
+    """Compare a file of an encoder with its digest."""
+    if not (folder / file.file).is_file():
+        return FileStanding(file.file, "", "missing")
+    digest = file_sha256(folder / file.file)
+    return FileStanding(file.file, digest, "as imported" if digest == file.sha256 else "changed")
 
 
 def read_spec(folder: Path) -> EncoderSpec:

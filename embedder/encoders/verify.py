@@ -8,29 +8,13 @@ from typing import Any
 
 from embedder.encoders.registry import (
     Device,
-    file_sha256,
+    FileStanding,
     load_encoder,
     load_text_encoder,
     read_spec,
+    standing_of,
 )
 from embedder.encoders.self_check import SELF_CHECK_FILE, TOLERANCE, SelfCheck, self_check
-
-
-@dataclass(frozen=True)
-class FileStanding:
-    """A file of an encoder.
-
-    Attributes
-    ----------
-    file : str
-    sha256 : str
-        As found; empty when the file is missing.
-    standing : {"as imported", "changed", "missing"}
-    """
-
-    file: str
-    sha256: str
-    standing: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ def verify_encoder(folder: Path, *, device: Device = "auto") -> Verification:
         There is no encoder in the folder, or its specification is not valid.
     """
     spec = read_spec(folder)
-    files = tuple(_standing(folder / each.file, each.sha256) for each in spec.files)
+    files = tuple(standing_of(each, folder) for each in spec.files)
     changed = [each.file for each in files if each.standing != "as imported"]
     numbers: tuple[Distance, ...] = ()
     recorded = SelfCheck.read(folder / SELF_CHECK_FILE)
@@ -101,10 +85,3 @@ def verify_encoder(folder: Path, *, device: Device = "auto") -> Verification:
         )
     good = not changed and recorded is not None and all(n.distance <= TOLERANCE for n in numbers)
     return Verification(spec.encoder_id, spec.heads_id, files, numbers, good, summary)
-
-
-def _standing(path: Path, expected: str) -> FileStanding:
-    if not path.is_file():
-        return FileStanding(path.name, "", "missing")
-    found = file_sha256(path)
-    return FileStanding(path.name, found, "as imported" if found == expected else "changed")

@@ -18,7 +18,7 @@ from core.uris import uri_of
 from embedder.contrast import contrast_signal
 from embedder.dicom.header import BoundedReader, open_regular
 from embedder.frames import Clip, check_unchanged, frame_indices, sha256_of
-from embedder.movies.rows import MovieRow, cine_of
+from embedder.movies.rows import MovieRow
 from embedder.movies.stream import Movie, grey_of
 
 
@@ -59,16 +59,17 @@ def read_movie(path: Path, container: str, row: MovieRow) -> Cine:
         digest = sha256_of(file)
         facts = _facts(file, container)
         check_unchanged(path, before)
-    return cine_of(
-        row,
-        sop_uid=row.sop_uid or surrogate_uid(row.study_uid, digest),
-        transfer_syntax_uid=f"{container}:{facts.codec}",
-        n_frames=facts.n_frames,
-        frame_time_ms=facts.frame_time_ms,
-        rows=facts.rows,
-        columns=facts.columns,
-        source_uri=uri_of(path),
-    )
+    told = {
+        "sop_uid": surrogate_uid(row.study_uid, digest),
+        "acquisition_datetime": None,
+        "transfer_syntax_uid": f"{container}:{facts.codec}",
+        "n_frames": facts.n_frames,
+        "frame_time_ms": facts.frame_time_ms,
+        "rows": facts.rows,
+        "columns": facts.columns,
+        "source_uri": uri_of(path),
+    }
+    return Cine(**(told | row.says()))
 
 
 def read_movie_clip(path: Path, container: str, n_frames: int) -> Clip:

@@ -10,13 +10,13 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.delimited import Row, bad_cell, read_rows
 from core.errors import UsageError
-from core.schema import Cine, View
+from core.schema import View
 from core.uris import uri_of
 from embedder.dicom.describe import FRAME_TIME_MS, MAX_AGE_YEARS, age_years, date, known_patient
 from embedder.dicom.describe import time as time_of_day
@@ -71,41 +71,11 @@ class MovieRow:
     secondary_angle_deg: float | None
     frame_time_ms: float | None
 
-
-def cine_of(
-    row: MovieRow,
-    *,
-    sop_uid: str,
-    transfer_syntax_uid: str,
-    n_frames: int,
-    frame_time_ms: float | None,
-    rows: int,
-    columns: int,
-    source_uri: str,
-) -> Cine:
-    """Put a row and what the movie itself tells together; the row's frame time goes first."""
-    return Cine(
-        sop_uid=sop_uid,
-        study_uid=row.study_uid,
-        series_uid=row.series_uid,
-        patient_id=row.patient_id,
-        patient_known=row.patient_known,
-        patient_sex=row.patient_sex,
-        patient_age_years=row.patient_age_years,
-        study_date=row.study_date,
-        series_time=row.series_time,
-        acquisition_datetime=None,
-        instance_number=row.instance_number,
-        view=row.view,
-        primary_angle_deg=row.primary_angle_deg,
-        secondary_angle_deg=row.secondary_angle_deg,
-        n_frames=n_frames,
-        frame_time_ms=row.frame_time_ms or frame_time_ms,
-        rows=rows,
-        columns=columns,
-        transfer_syntax_uid=transfer_syntax_uid,
-        source_uri=source_uri,
-    )
+    def says(self) -> dict[str, Any]:
+        """Return the fields of a `Cine` that the table decides; the movie tells the others."""
+        facts = {each.name: getattr(self, each.name) for each in fields(self)}
+        unsaid = {"sop_uid": "", "frame_time_ms": None}
+        return {name: value for name, value in facts.items() if unsaid.get(name, ...) != value}
 
 
 def read_movie_rows(path: Path) -> dict[str, MovieRow]:

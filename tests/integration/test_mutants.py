@@ -1,16 +1,13 @@
 """Damaged files: each ends embedded, skipped or quarantined, in bounded time and memory."""
 
-import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from pydicom import uid
 
-from core.outcomes import OUTCOMES, Code, InputRefused
-from embedder.guard.pool import GuardedPool
 from tests.support import guard_tasks
 from tests.support.dicom import moving_frames, write_cine
+from tests.support.fuzz import fuzz
 from tests.support.mutate import DAMAGES, mutant
 
 COPIES = Path(__file__).parents[1] / "data/dicom"
@@ -36,8 +33,6 @@ SYNTHETIC = (
     uid.HTJ2KLossless,
     uid.RLELossless,
 )
-SECONDS = 9.0
-ENDS = {"embedded", *(f"{outcome.status} {code}" for code, outcome in OUTCOMES.items())}
 
 
 @pytest.fixture(scope="module")
@@ -57,39 +52,6 @@ def seeds(tmp_path_factory):
     return [path.read_bytes() for path in paths]
 
 
-def run(seeds, folder, count):
-    """Read `count` mutants, each from a file of its own that is gone afterwards."""
-
-    def mutants():
-        for number in range(count):
-            path = folder / str(number)
-            path.write_bytes(mutant(seeds[number % len(seeds)], number))
-            yield path
-
-    ends: Counter[str] = Counter()
-    slowest, peak_kib = 0.0, 0
-    with GuardedPool(2, seconds=SECONDS) as pool:
-        started = time.monotonic()
-        for path, result in pool.map(guard_tasks.read_all, mutants(), fallback=Code.BAD_HEADER):
-            path.unlink()
-            if isinstance(result, InputRefused):
-                end = f"{result.status.value} {result.reason.value}"
-                if result.reason is Code.BAD_HEADER:
-                    end += f" (worker: {result.message})"
-            else:
-                end, seconds, kib = result
-                slowest, peak_kib = max(slowest, seconds), max(peak_kib, kib)
-            ends[end] += 1
-    return ends, slowest, peak_kib / 1024, time.monotonic() - started
-
-
-def check(ends, slowest, peak_mib, count):
-    assert sum(ends.values()) == count
-    assert set(ends) <= ENDS, set(ends) - ENDS
-    assert slowest < 10
-    assert peak_mib < 1024
-
-
 def test_a_mutant_is_the_same_every_time():
     original = bytes(range(256)) * 20
     assert mutant(original, 7) == mutant(original, 7) != original
@@ -106,19 +68,14 @@ def test_the_seeds_themselves_are_read(seeds, tmp_path):
 
 
 def test_two_hundred_mutants(seeds, tmp_path):
-    ends, slowest, peak_mib, _ = run(seeds, tmp_path, 200)
-    check(ends, slowest, peak_mib, 200)
-    assert len(ends) >= 6  # the damage reaches many kinds of reason
+    found = fuzz(guard_tasks.read_all, seeds, tmp_path, 200)
+    found.check(200)
+    assert len(found.ends) >= 6  # the damage reaches many kinds of reason
 
 
 @pytest.mark.slow
 def test_many_mutants(seeds, tmp_path, capsys):
-    count = 6000
-    ends, slowest, peak_mib, seconds = run(seeds, tmp_path, count)
+    found = fuzz(guard_tasks.read_all, seeds, tmp_path, 6000)
     with capsys.disabled():
-        report = "".join(f"\n{n:6} {end}" for end, n in ends.most_common())
-        print(  # noqa: T201
-            f"\n{count} mutants of {len(seeds)} files in {seconds:.0f} s; slowest that came back "
-            f"{slowest:.2f} s, largest worker {peak_mib:.0f} MiB{report}"
-        )
-    check(ends, slowest, peak_mib, count)
+        print(found)  # noqa: T201
+    found.check(6000)
