@@ -14,7 +14,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,18 @@ from angioatlas import retrieve as retrieve_
 from angioatlas.identities import lookup_identity, map_file
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
+from angioatlas.patients import find_patient
 from angioatlas.report import EmbedReport
+from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress
-from core.errors import NotFoundError, UsageError
+from core.errors import NotFoundError
 from core.identity_map import IdentityMap
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
 from embedder.encoders.registry import (
     find_encoder,
-    load_encoder,
     load_text_encoder,
-    read_spec,
 )
 from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
@@ -370,7 +369,7 @@ class Atlas:
         """
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         may_be = identity.resolve_patient(patient) if identity else (patient,)
-        patient_id, surrogates = self._find_patient(may_be)
+        patient_id, surrogates = find_patient(self.store, may_be)
         if patient_id is None:
             raise NotFoundError(
                 "the store has no such patient",
@@ -384,91 +383,9 @@ class Atlas:
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
 
-    def _find_patient(self, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
-        """Look for a patient in all that can be read, and among those whose purge did not end."""
-        for record in reversed(self.store.versions()):
-            # A patient whose files were pruned is in the older versions only, with all the bytes.
-            with self.store.snapshot(record.version) as snapshot:
-                patient_id, surrogates = _patient_rows(snapshot, may_be)
-            if patient_id is not None:
-                return patient_id, surrogates
-        return next((each for each in may_be if self.store.is_deleted(each)), None), []
-
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         return identity.resolve_uid(uid) if identity else (uid,)
-
-
-def encoder_handle(name: str | None, settings: Settings) -> EncoderHandle:
-    """Find an encoder by name or folder; its weights are loaded when they are needed.
-
-    Raises
-    ------
-    UsageError
-        When no encoder is named.
-    NotFoundError
-        When there is none of this name.
-    """
-    if name is None:
-        raise UsageError(
-            "no encoder is named",
-            "give --encoder NAME (angioatlas encoders list), or set it in angioatlas.toml",
-        )
-    folder = find_encoder(name, settings.encoders_dir)
-    spec = read_spec(folder)
-    return EncoderHandle(
-        spec.encoder_id,
-        spec.profile,
-        partial(load_encoder, folder, device=settings.embed.device),
-        spec.heads_id,
-    )
-
-
-def choose_space(snapshot: Snapshot, encoder: str | None, settings: Settings) -> str:
-    """Return the encoder id to read: the one named, else the only one, else the configured one.
-
-    Raises
-    ------
-    NotFoundError
-        When the store holds no vectors, or none of this encoder.
-    UsageError
-        When the store holds several and none is named.
-    """
-    spaces = snapshot.spaces()
-    if not spaces:
-        raise NotFoundError(
-            "the store holds no vectors yet", "angioatlas embed PATH --store FOLDER"
-        )
-    named = encoder or (settings.encoder if len(spaces) > 1 else None)
-    if named is None:
-        if len(spaces) > 1:
-            raise UsageError(
-                f"the store holds vectors of several encoders: {', '.join(spaces)}",
-                "name one with --encoder",
-            )
-        return spaces[0]
-    if named in spaces:
-        return named
-    # A name or folder stands for the encoder's present id, which need not be in this store.
-    return encoder_handle(named, settings).encoder_id
-
-
-def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the patient's id in the store, and every surrogate that stands for one of its rows."""
-    studies, videos = snapshot.studies(), snapshot.videos()
-    for patient_id in may_be:
-        of_patient = pc.equal(videos["patient_id"], patient_id)
-        if pc.equal(studies["patient_id"], patient_id).to_pylist().count(True):
-            rows = videos.filter(of_patient)
-            columns = ("sop_uid", "series_uid", "study_uid", "patient_id")
-            found = {uid for name in columns for uid in rows[name].to_pylist()}
-            # Runs that a rule left out after they had been embedded.
-            ledger = snapshot.ledger()
-            inputs = [
-                row for uid in set(rows["study_uid"].to_pylist()) for row in ledger.of_study(uid)
-            ]
-            return patient_id, sorted(found | {row.sop_uid for row in inputs if row.sop_uid})
-    return None, []
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
