@@ -46,11 +46,36 @@ def contrast_signal(frames: NDArray[np.uint8]) -> float:
     is full from the first frame to the last is noticed by its motion only.  docs/runs.md has what
     was measured.
     """
-    small = _smoothed(_reduced(frames))
-    thin = _over_squares(_over_squares(small, np.maximum), np.minimum) - small
+    thin = thin_and_dark(frames)
     change = thin.max(axis=0) - thin.min(axis=0)
     lasting = np.quantile(thin.mean(axis=0), _LASTING_SHARE)
     return float(np.quantile(change, _CHANGED_SHARE) / max(lasting, _LEAST_GREY))
+
+
+def thin_and_dark(frames: NDArray[np.uint8]) -> Grey:
+    """Keep of each frame what is thin and darker than what is beside it: the black top-hat.
+
+    Parameters
+    ----------
+    frames : uint8 array of shape (n, rows, columns)
+        Grey.
+
+    Returns
+    -------
+    float32 array of shape (n, high, wide)
+        0 or more, in grey levels; reduced to about `SIDE` pixels on the shorter side.
+
+    Notes
+    -----
+    What touches the border of the picture is taken to go on outside it, so the blade of a
+    collimator is broad however little of it is in the picture.
+    """
+    small = _smoothed(_reduced(frames))
+    # Once for both steps: padded again between them, a narrow blade would be closed like a vessel.
+    beyond = (2 * _REACH, 2 * _REACH)
+    around = np.pad(small, ((0, 0), beyond, beyond), mode="edge")
+    thin: Grey = _over_squares(_over_squares(around, np.maximum), np.minimum) - small
+    return thin
 
 
 def _reduced(frames: NDArray[np.uint8]) -> Grey:
@@ -78,11 +103,9 @@ def _smoothed(frames: Grey) -> Grey:
 
 
 def _over_squares(frames: Grey, extreme: Callable[[Grey, Grey], Grey]) -> Grey:
-    """Take the extreme value of the square around each pixel, in shape as before."""
-    edge = (_REACH, _REACH)
-    around = np.pad(frames, ((0, 0), edge, edge), mode="edge")
+    """Take the extreme value of the square around each pixel that has a whole one."""
     for shift in (1, 2, 3):  # of 2, 4 and then 7 neighbours
-        around = extreme(around[:, :-shift], around[:, shift:])
+        frames = extreme(frames[:, :-shift], frames[:, shift:])
     for shift in (1, 2, 3):
-        around = extreme(around[:, :, :-shift], around[:, :, shift:])
-    return around
+        frames = extreme(frames[:, :, :-shift], frames[:, :, shift:])
+    return frames

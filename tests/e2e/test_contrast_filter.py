@@ -3,11 +3,12 @@
 from angioatlas.atlas import Atlas
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from core.settings import load_settings
+from embedder.sampling import ClipRule
 from tests.support.dicom import write_cine
 from tests.support.fluoroscopy import fluoroscopy
 from tests.support.tiny import TinyEncoder
 
-TINY = EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder)
+TINY = EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder)
 
 
 def test_a_run_without_contrast_is_left_out_until_it_is_asked_for(tmp_path):
@@ -35,7 +36,7 @@ def test_a_run_without_contrast_is_left_out_until_it_is_asked_for(tmp_path):
     rows = Atlas.open(tmp_path / "store").inputs()
     (row,) = rows[rows["code"] == "no_contrast"].itertuples()
     assert str(row.uri).endswith("/2.dcm")
-    assert row.message == "contrast signal 0.00, expected 1 or more"
+    assert row.message == "contrast signal 0.00, expected 1.5 or more"
     assert list(Atlas.open(tmp_path / "store").videos()["sop_uid"]) == ["1.2.3.1"]
 
     assert embed(min_contrast=0).unchanged == 2
