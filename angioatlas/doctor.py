@@ -97,7 +97,7 @@ def _encoders(settings: Settings) -> Iterator[Finding]:
 
     specs = list_encoders(settings.encoders_dir)
     for spec in specs:
-        heads = f"{len(spec.findings.names)} finding heads" if spec.findings else "no findings"
+        heads = f"{len(spec.head_names)} finding heads" if spec.head_names else "no findings"
         text = "reads text" if spec.can_read_text else "no text search"
         yield Finding("encoder", "ok", f"{spec.encoder_id}: {heads}, {text}")
     if not specs:

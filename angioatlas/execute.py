@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from core.uris import path_of
 from embedder.encoders.spec import Encoder
 from embedder.frames import Clip
 from embedder.guard.pool import GuardedPool
-from embedder.inputs import read_input_clip
+from embedder.inputs import CineFile, read_input_clip
 from embedder.pipeline import EmbeddedStudy, embed_studies
+from embedder.sampling import ClipRule
 from store.batch import CommitBatch, StudyFacts, StudyFindings, StudyVectors, VideoVectors
 from store.commits import StoreWriter
 from store.inputs import InputRow, input_hash
@@ -95,7 +95,7 @@ class Execution:
                 self._pending.done.append((work, None))
                 self.report.studies_removed += 1
 
-    def embed(self, encoder: Encoder, pool: GuardedPool, *, profile: str) -> Iterator[int]:
+    def embed(self, encoder: Encoder, pool: GuardedPool, *, rule: ClipRule) -> Iterator[int]:
         """Embed the plan's studies; yields the number of studies done so far.
 
         When the caller stops early, what is complete is committed.
@@ -107,7 +107,7 @@ class Execution:
             read=partial(
                 read_cines,
                 pool=pool,
-                profile=profile,
+                rule=rule,
                 signs=self._signs,
                 min_contrast=self.settings.embed.min_contrast,
                 contrast_seen=self.plan.contrast_seen,
@@ -218,7 +218,7 @@ def read_cines(
     cines: Iterable[Cine],
     *,
     pool: GuardedPool,
-    profile: str,
+    rule: ClipRule,
     signs: Callable[[Cine], tuple[int, int]],
     min_contrast: float = 0,
     contrast_seen: Collection[str] = (),
@@ -231,12 +231,12 @@ def read_cines(
     """
     waiting: deque[Cine] = deque()
 
-    def items() -> Iterator[tuple[Path, int]]:
+    def items() -> Iterator[CineFile]:
         for cine in cines:
             waiting.append(cine)
-            yield path_of(cine.source_uri), cine.n_frames
+            yield CineFile(path_of(cine.source_uri), cine.n_frames, cine.frame_time_ms)
 
-    read = partial(read_input_clip, profile=profile)
+    read = partial(read_input_clip, rule=rule)
     ahead = pool.workers * _CLIPS_AHEAD_PER_WORKER
     for _, clip in pool.map(read, items(), ahead=ahead, fallback=Code.DECODE_FAILED):
         cine = waiting.popleft()

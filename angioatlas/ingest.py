@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from angioatlas.choose import Choice
 from angioatlas.classified import read_classified
@@ -33,6 +32,7 @@ from embedder.guard.pool import GuardedPool
 from embedder.inputs import MovieRows
 from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
+from embedder.sampling import ClipRule
 from store.inputs import InputRow
 from store.store import Store, local_path
 
@@ -64,10 +64,13 @@ class EncoderHandle:
     """An encoder by name; its weights are loaded only when there is something to embed."""
 
     encoder_id: str
-    profile: Literal["display", "original"]
+    clip_rule: ClipRule
+    """How its clips are made of cines."""
     load: Callable[[], Encoder]
     heads_id: str | None = None
     """Of its finding heads, if it has some."""
+    notice: str | None = None
+    """What must be said wherever it is used."""
 
 
 def embed(
@@ -104,6 +107,7 @@ def embed(
     began = time.monotonic()
     run = Run.begin()
     report = EmbedReport(run.run_id, encoder.encoder_id, options.dry_run)
+    report.notes += [encoder.notice] if encoder.notice else []
     # Before a store is made for nothing.
     paths = existing(paths)
     classified = _classified(settings)
@@ -260,7 +264,7 @@ def _carry_out(
     if total:
         on_progress("studies", 0, total)
         loaded = encoder.load()
-        for done in execution.embed(loaded, pool, profile=encoder.profile):
+        for done in execution.embed(loaded, pool, rule=encoder.clip_rule):
             on_progress("studies", done, total)
     execution.commit()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from angioatlas.indexes import IndexCache
 from core.errors import NotFoundError, UsageError
 from core.schema import Level
-from embedder.encoders.spec import TextEmbedder
+from embedder.encoders.spec import Coverage, TextEmbedder
 from store.snapshot import Snapshot
 
 _UID_COLUMN = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
@@ -22,6 +22,8 @@ _SHOWN = {
     Level.STUDY: ["study_uid", "patient_id", "study_date", "n_videos"],
     Level.VIDEO: ["sop_uid", "study_uid", "patient_id", "view", "n_frames"],
 }
+
+_WORDS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Found:
     text : str
     hits : DataFrame
         Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
+    note : str or None
+        Which words of the text the encoder has never met.  Without any that it knows there are no
+        hits: a ranking by them would mean nothing.
     """
 
     text: str
@@ -59,6 +64,7 @@ class Found:
     encoder_id: str
     store_version: int
     hits: pd.DataFrame
+    note: str | None = None
 
 
 def search(
@@ -93,9 +99,24 @@ def search(
     """
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
+    covered = reader.coverage(text)
     (query,) = reader.encode([text])
     hits = _ranked(snapshot, indexes, query, encoder_id=reader.encoder_id, level=level, k=k)
-    return Found(text, level, reader.encoder_id, snapshot.version, hits)
+    if covered is not None and not covered.known:
+        hits = hits.iloc[:0]
+    note = None if covered is None else _vocabulary_note(covered, reader.encoder_id)
+    return Found(text, level, reader.encoder_id, snapshot.version, hits, note)
+
+
+def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:
+    name = encoder_id.rpartition("-")[0]
+    words = ", ".join(covered.unknown[:_WORDS_SHOWN])
+    words += ", ..." if len(covered.unknown) > _WORDS_SHOWN else ""
+    if covered.known:
+        return f"not in the vocabulary of {name}: {words}" if words else None
+    if not words:
+        return "the query has no word that could name a finding"
+    return f"none of the words of this query is in the vocabulary of {name}: {words}"
 
 
 def similar(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from angioatlas.ingest import EncoderHandle
@@ -11,28 +12,22 @@ from embedder.encoders.registry import find_encoder, load_encoder, read_spec
 from store.snapshot import Snapshot
 
 
-def encoder_handle(name: str | None, settings: Settings) -> EncoderHandle:
+def encoder_handle(name: str, settings: Settings) -> EncoderHandle:
     """Find an encoder by name or folder; its weights are loaded when they are needed.
 
     Raises
     ------
-    UsageError
-        When no encoder is named.
     NotFoundError
         When there is none of this name.
     """
-    if name is None:
-        raise UsageError(
-            "no encoder is named",
-            "give --encoder NAME (angioatlas encoders list), or set it in angioatlas.toml",
-        )
     folder = find_encoder(name, settings.encoders_dir)
     spec = read_spec(folder)
     return EncoderHandle(
         spec.encoder_id,
-        spec.profile,
+        spec.clip_rule,
         partial(load_encoder, folder, device=settings.embed.device),
         spec.heads_id,
+        spec.notice,
     )
 
 
@@ -42,24 +37,31 @@ def choose_space(snapshot: Snapshot, encoder: str | None, settings: Settings) ->
     Raises
     ------
     NotFoundError
-        When the store holds no vectors, or none of this encoder.
+        When the store holds no vectors, or there is no encoder of the name.
     UsageError
-        When the store holds several and none is named.
+        When the store holds several, none is named, and the configured one is not among them.
     """
     spaces = snapshot.spaces()
     if not spaces:
         raise NotFoundError(
             "the store holds no vectors yet", "angioatlas embed PATH --store FOLDER"
         )
-    named = encoder or (settings.encoder if len(spaces) > 1 else None)
-    if named is None:
-        if len(spaces) > 1:
-            raise UsageError(
-                f"the store holds vectors of several encoders: {', '.join(spaces)}",
-                "name one with --encoder",
-            )
+    if encoder is not None:
+        # A name or folder stands for the encoder's present id, which need not be in this store.
+        return encoder if encoder in spaces else encoder_handle(encoder, settings).encoder_id
+    if len(spaces) == 1:
         return spaces[0]
-    if named in spaces:
-        return named
-    # A name or folder stands for the encoder's present id, which need not be in this store.
-    return encoder_handle(named, settings).encoder_id
+    configured = _configured(settings)
+    if configured not in spaces:
+        raise UsageError(
+            f"the store holds vectors of several encoders: {', '.join(spaces)}",
+            "name one with --encoder",
+        )
+    return configured
+
+
+def _configured(settings: Settings) -> str:
+    """Return the id of the configured encoder, or its name when it is not here."""
+    with suppress(NotFoundError):
+        return encoder_handle(settings.encoder, settings).encoder_id
+    return settings.encoder

@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.record import write
 from embedder.encoders.deepcoro import DeepCoroEncoder
-from embedder.encoders.spec import EncoderSpec, FileRef
+from embedder.encoders.deepcoro_spec import DeepCoroSpec
+from embedder.encoders.spec import FileRef
 from embedder.encoders.video_encoder import VideoEncoder
 
 CLIPS = 10
@@ -23,7 +24,7 @@ CLIPS = 10
 def main() -> dict[str, Any]:
     torch.manual_seed(0)
     none = FileRef(file="none", sha256="0" * 64)
-    spec = EncoderSpec(
+    spec = DeepCoroSpec(
         name="bench", mean=110.0, std=38.0, heads=16, depth=1, study_rule="mean",
         weights=none, source=none,
     )  # fmt: skip

@@ -13,7 +13,8 @@ from benchmarks.record import ROOT, write
 from embedder.dicom.cine import HEADER_TAGS
 from embedder.dicom.claims import claims_of
 from embedder.dicom.header import open_regular, parse_header
-from embedder.frames import frame_indices, read_frames
+from embedder.frames import read_frames
+from embedder.sampling import frame_indices
 
 CINE = ROOT / "tests/data/dicom/xa/philips_cathsample_75f_jpeg_baseline.dcm"
 REPEATS = 15

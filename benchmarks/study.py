@@ -25,10 +25,12 @@ from core.segments import HEADS
 from core.settings import Settings
 from embedder.dicom.cine import read_header
 from embedder.encoders.deepcoro import DeepCoroEncoder, make_heads
+from embedder.encoders.deepcoro_spec import DeepCoroSpec, HeadsSpec
 from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import EncoderSpec, FileRef, HeadsSpec
+from embedder.encoders.spec import FileRef
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.frames import read_clip
+from embedder.sampling import ClipRule
 
 CINE = ROOT / "tests/data/dicom/xa/philips_cathsample_75f_jpeg_baseline.dcm"
 VIEWS = 5
@@ -45,7 +47,7 @@ def make_encoder(*, tuned: bool) -> DeepCoroEncoder:
         std=38.0, pooling="attention+cls_token", hidden=256, attention_heads=8, separate=True,
         norm="post_norm", names=HEADS,
     )  # fmt: skip
-    spec = EncoderSpec(
+    spec = DeepCoroSpec(
         name="bench", mean=110.0, std=38.0, heads=16, depth=1, study_rule="mean", weights=_OWN,
         source=_OWN, findings=heads,
     )  # fmt: skip
@@ -83,7 +85,7 @@ def stages(encoder: DeepCoroEncoder, paths: list[Path]) -> dict[str, float]:
         return [work(item) for item in items]
 
     def decode(path: Path) -> Any:
-        return read_clip(path, profile="display").frames
+        return read_clip(path, rule=ClipRule("display")).frames
 
     for _ in range(RUNS):
         timed("header", each, read_header, paths)
@@ -103,7 +105,7 @@ def stages(encoder: DeepCoroEncoder, paths: list[Path]) -> dict[str, float]:
 def whole_run(encoder: DeepCoroEncoder, archive: Path, store: Path) -> float:
     """Embed the study into a new store: walking, identity and commit included."""
     handle = EncoderHandle(
-        encoder.encoder_id, "display", lambda: encoder, heads_id=encoder.heads_id
+        encoder.encoder_id, encoder.clip_rule, lambda: encoder, heads_id=encoder.heads_id
     )
     settings = Settings(state_dir=store / "state", identity_key=store / "key")
     report = Atlas.embed_into(store / "store", [archive], encoder=handle, settings=settings)

@@ -61,7 +61,7 @@ class EmbedSettings(_Section):
         None, description="CSV that assigns AVI and MP4 files to studies; see `docs/movies.md`."
     )
     min_contrast: float = Field(
-        1.0, ge=0, description="Contrast signal below which a run is left out; 0 admits every run."
+        1.5, ge=0, description="Contrast signal below which a run is left out; 0 admits every run."
     )
     min_frames: int = Field(8, ge=1, description="Frames below which a run is left out.")
     videos_per_study: int | None = Field(
@@ -103,7 +103,10 @@ class Settings(BaseSettings):
     )
 
     store: str | None = Field(None, description="Folder of the store.")
-    encoder: str | None = Field(None, description="Encoder to use: a name or a folder.")
+    encoder: str = Field(
+        "phantom-mini",
+        description="Encoder to embed with, or to read where a store has several: name or folder.",
+    )
     encoders_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share") / "encoders",
         description="Folder of the imported encoders.",

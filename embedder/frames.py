@@ -6,20 +6,22 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.outcomes import Code, InputRefused
-from core.schema import CLIP_FRAMES
 from embedder.contrast import contrast_signal
 from embedder.dicom.cine import HEADER_TAGS
 from embedder.dicom.claims import Claims, claims_of
 from embedder.dicom.decoders import Codes, Decoder, decode_frame, decoder_for
+from embedder.dicom.describe import frame_time_ms
 from embedder.dicom.frame_table import check_extent, frame_spans, pixel_element, read_spans
 from embedder.dicom.header import Header, Source, open_regular, parse_header
 from embedder.grey import grey_rule
+from embedder.sampling import ClipRule, clip_frames
 
 _HASH_BLOCK = 2**20
 
@@ -49,38 +51,15 @@ class Clip:
     contrast: float
 
 
-def frame_indices(n_frames: int, wanted: int = CLIP_FRAMES) -> list[int]:
-    """Choose the frames of a clip.
-
-    Parameters
-    ----------
-    n_frames : int
-        Frames of the cine, 1 or more.
-    wanted : int
-        Frames of the clip, 2 or more.
-
-    Returns
-    -------
-    list of int
-        ``floor(i * (n_frames - 1) / (wanted - 1))`` for i from 0 to wanted - 1; for a cine shorter
-        than that, every frame and then the last one repeated (as the published model does).
-    """
-    if n_frames < 1 or wanted < 2:
-        raise ValueError(f"cannot choose {wanted} frames of {n_frames}")
-    if n_frames <= wanted:
-        return [min(i, n_frames - 1) for i in range(wanted)]
-    return [i * (n_frames - 1) // (wanted - 1) for i in range(wanted)]
-
-
-def read_clip(path: Path, *, profile: str) -> Clip:
+def read_clip(path: Path, *, rule: ClipRule) -> Clip:
     """Read the clip of a cine.
 
     Parameters
     ----------
     path : Path
         A file that `embedder.dicom.cine.read_header` took for a cine.
-    profile : str
-        ``"display"`` or ``"original"``, see `embedder.grey`.
+    rule : ClipRule
+        Which frames it is made of, and what a grey value means.
 
     Returns
     -------
@@ -96,7 +75,8 @@ def read_clip(path: Path, *, profile: str) -> Clip:
         digest = sha256_of(file)
         header = parse_header(file, before.st_size, tags=HEADER_TAGS)
         claims = claims_of(header)
-        frames = read_frames(header, claims, frame_indices(claims.n_frames), profile=profile)
+        read = partial(read_frames, header, claims, profile=rule.profile)
+        frames = clip_frames(claims.n_frames, frame_time_ms(header.data), rule=rule, read=read)
         check_unchanged(path, before)
     signal = contrast_signal(frames)
     return Clip(frames, digest, before.st_size, before.st_mtime_ns, signal)

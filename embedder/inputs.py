@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from core.outcomes import Code, InputRefused
 from core.schema import Cine
@@ -15,6 +16,7 @@ from embedder.movies.read import read_movie, read_movie_clip
 from embedder.movies.rows import MovieRow
 from embedder.movies.stream import HEAD_BYTES, container_of
 from embedder.runs import RunFacts, facts_of
+from embedder.sampling import ClipRule
 
 MovieRows = Mapping[str, MovieRow]
 """By the movie's uri."""
@@ -26,6 +28,23 @@ class Input:
 
     path: Path
     movie: MovieRow | None = None
+
+
+class CineFile(NamedTuple):
+    """A file that `read_input` took for a cine.
+
+    Attributes
+    ----------
+    path : Path
+    n_frames : int
+        Frames that the cine is known to have.
+    frame_time_ms : float or None
+        Milliseconds per frame as the cine is known to have; a DICOM file says so itself.
+    """
+
+    path: Path
+    n_frames: int
+    frame_time_ms: float | None = None
 
 
 def read_input(item: Input, *, modalities: frozenset[str]) -> tuple[Cine, RunFacts]:
@@ -57,15 +76,14 @@ def read_input(item: Input, *, modalities: frozenset[str]) -> tuple[Cine, RunFac
     return cine, facts_of(cine)
 
 
-def read_input_clip(item: tuple[Path, int], *, profile: str) -> Clip:
+def read_input_clip(item: CineFile, *, rule: ClipRule) -> Clip:
     """Read the clip of a cine.
 
     Parameters
     ----------
-    item : tuple of Path and int
-        The file, and the number of frames that the cine is known to have.
-    profile : str
-        ``"display"`` or ``"original"``, see `embedder.grey`.
+    item : CineFile
+    rule : ClipRule
+        Which frames it is made of, and what a grey value means.
 
     Returns
     -------
@@ -76,11 +94,12 @@ def read_input_clip(item: tuple[Path, int], *, profile: str) -> Clip:
     InputRefused
         With the code of what is wrong.
     """
-    path, n_frames = item
-    container = _container(path)
+    container = _container(item.path)
     if container is None:
-        return read_clip(path, profile=profile)
-    return read_movie_clip(path, container, n_frames)
+        return read_clip(item.path, rule=rule)
+    return read_movie_clip(
+        item.path, container, item.n_frames, frame_time_ms=item.frame_time_ms, rule=rule
+    )
 
 
 def _container(path: Path) -> str | None:

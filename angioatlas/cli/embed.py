@@ -33,7 +33,13 @@ def embed(
     store: StoreOption = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", "-e", metavar="NAME|FOLDER", help="Encoder to embed with."),
+        typer.Option(
+            "--encoder",
+            "-e",
+            metavar="NAME|FOLDER",
+            help="Encoder to embed with; the configured one when absent (phantom-mini, which knows "
+            "phantoms only).",
+        ),
     ] = None,
     dry_run: Annotated[
         bool,

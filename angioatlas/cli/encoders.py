@@ -232,7 +232,7 @@ def add(
 
 @app.command("list")
 def list_(json: JsonOption = False) -> None:
-    """List the imported encoders.
+    """List the encoders: those that were imported, then those of the package.
 
     Example: angioatlas encoders list
     """
@@ -244,7 +244,7 @@ def list_(json: JsonOption = False) -> None:
             "name": spec.name,
             "encoder_id": spec.encoder_id,
             "heads_id": spec.heads_id,
-            "findings": len(spec.findings.names) if spec.findings else 0,
+            "findings": len(spec.head_names),
             "reads text": "yes" if spec.can_read_text else "no",
             "study_rule": spec.study_rule,
             "profile": spec.profile,

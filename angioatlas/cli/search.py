@@ -14,7 +14,7 @@ from angioatlas.cli.options import (
     VersionOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_hits
+from angioatlas.cli.output import print_hits, say
 from core.schema import Level
 
 
@@ -29,11 +29,15 @@ def search(
 ) -> None:
     """Rank what a text describes best, by cosine similarity.
 
-    Needs an encoder with a text side and its vocabulary (angioatlas encoders list).
+    Needs an encoder with a text side and its vocabulary (angioatlas encoders list).  Words that the
+    encoder never met are named; without any that it knows there are no hits.
 
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
     found = atlas.search(text, level=level, k=k, encoder=encoder)
     empty = "nothing is in the store yet: angioatlas embed PATH"
-    print_hits(found, query={"text": found.text}, json=json, empty=empty)
+    if found.note and not json:
+        say(f"note: {found.note}", style="yellow")
+        empty = 'no answer: name a finding, such as "proximal LAD occlusion"'
+    print_hits(found, query={"text": found.text, "note": found.note}, json=json, empty=empty)

@@ -14,16 +14,18 @@ from torch import Tensor
 
 from core.errors import UsageError
 from embedder.encoders.aggregator import MAX_VIDEOS
+from embedder.encoders.deepcoro_spec import DeepCoroSpec, HeadsSpec
 from embedder.encoders.finding_heads import FindingHeads
 from embedder.encoders.finding_model import FindingModel
 from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import EncoderSpec, FileRef, Findings, HeadsSpec, VideoVectors
+from embedder.encoders.spec import FileRef, Findings, VideoVectors
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.encoders.video_pass import VideoPass
 from embedder.encoders.weights import load_model
+from embedder.sampling import ClipRule
 
 
-def open_deepcoro(spec: EncoderSpec, folder: Path, *, device: str) -> DeepCoroEncoder:
+def open_deepcoro(spec: DeepCoroSpec, folder: Path, *, device: str) -> DeepCoroEncoder:
     """Build the models of a specification, finding heads included, and load them strictly.
 
     Raises
@@ -76,7 +78,7 @@ class DeepCoroEncoder:
 
     Parameters
     ----------
-    spec : EncoderSpec
+    spec : DeepCoroSpec
         Of the weights that the models hold.
     model : VideoEncoder
     heads : FindingHeads, optional
@@ -95,7 +97,7 @@ class DeepCoroEncoder:
 
     def __init__(
         self,
-        spec: EncoderSpec,
+        spec: DeepCoroSpec,
         model: VideoEncoder,
         *,
         heads: FindingHeads | None = None,
@@ -135,9 +137,9 @@ class DeepCoroEncoder:
         return self.spec.frames
 
     @property
-    def profile(self) -> str:
-        """How the pixels of a clip must have been made 8-bit grey."""
-        return self.spec.profile
+    def clip_rule(self) -> ClipRule:
+        """How its clips must have been made of cines."""
+        return self.spec.clip_rule
 
     @property
     def batch_size(self) -> int:

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from core.errors import EncoderError
+from embedder.encoders.deepcoro_spec import HeadsNorm, HeadsPooling
 from embedder.encoders.mil_pooling import MultiInstancePooling
-from embedder.encoders.spec import HeadsNorm, HeadsPooling
 
 
 class FindingHeads(MultiInstancePooling):

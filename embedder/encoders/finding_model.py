@@ -8,8 +8,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from embedder.encoders.deepcoro_spec import HeadsSpec
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import Findings, HeadsSpec
+from embedder.encoders.spec import Findings
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.encoders.video_pass import VideoPass
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from core.schema import EMBEDDING_DIM
-from embedder.encoders.spec import HeadsNorm, HeadsPooling
+from embedder.encoders.deepcoro_spec import HeadsNorm, HeadsPooling
 
 
 def masked_mean(

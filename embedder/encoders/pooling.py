@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from core.schema import EMBEDDING_DIM
-from embedder.encoders.spec import TokenPooling
+from embedder.encoders.deepcoro_spec import TokenPooling
 
 POOLING_HEADS = 8
 

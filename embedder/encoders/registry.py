@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,9 +14,13 @@ from typing import Literal
 from pydantic import ValidationError
 
 from core.errors import EncoderError, NotFoundError, UsageError
+from embedder.encoders.compact.spec import ARCHITECTURE, CompactSpec
+from embedder.encoders.deepcoro_spec import DeepCoroSpec
 from embedder.encoders.spec import Encoder, EncoderSpec, FileRef, TextEmbedder
 
 SPEC_FILE = "encoder.json"
+BUNDLED = Path(__file__).parent / "bundled"
+"""The encoders that come with the package."""
 Device = Literal["auto", "cpu", "cuda"]
 
 _IMPORT = "angioatlas encoders import CHECKPOINT --name NAME --mean M --std S"
@@ -58,11 +63,12 @@ def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
         The device is not there.
     """
     spec = read_spec(folder)
-    needed = [spec.weights]
-    if spec.findings is not None:
-        needed += [spec.findings.weights, spec.findings.video]
-    check_files(spec, folder, needed)
+    check_files(spec, folder, spec.video_files)
     # Torch takes seconds to import: listing encoders does without it.
+    if isinstance(spec, CompactSpec):
+        from embedder.encoders.compact.folder import open_compact
+
+        return open_compact(spec, folder, device=_device(device))
     from embedder.encoders.deepcoro import open_deepcoro
 
     return open_deepcoro(spec, folder, device=_device(device))
@@ -77,8 +83,12 @@ def load_text_encoder(folder: Path, *, device: Device = "auto") -> TextEmbedder:
         Also when there is no text encoder, or it lacks its vocabulary.
     """
     spec = read_spec(folder)
-    if spec.text is not None and spec.text.vocabulary is not None:
-        check_files(spec, folder, [spec.text.weights, spec.text.vocabulary])
+    if spec.can_read_text:
+        check_files(spec, folder, spec.text_files)
+    if isinstance(spec, CompactSpec):
+        from embedder.encoders.compact.folder import open_compact_reader
+
+        return open_compact_reader(spec, folder, device=_device(device))
     from embedder.encoders.text_model import open_text_model
 
     return open_text_model(spec, folder, device=_device(device))
@@ -113,7 +123,7 @@ def standing_of(file: FileRef, folder: Path) -> FileStanding:
     return FileStanding(file.file, digest, "as imported" if digest == file.sha256 else "changed")
 
 
-def read_spec(folder: Path) -> EncoderSpec:
+def read_spec(folder: Path) -> DeepCoroSpec | CompactSpec:
     """Read the specification of an encoder folder.
 
     Raises
@@ -130,7 +140,7 @@ def read_spec(folder: Path) -> EncoderSpec:
     except (OSError, UnicodeDecodeError) as error:
         raise EncoderError(f"{folder / SPEC_FILE} cannot be read", _IMPORT) from error
     try:
-        return EncoderSpec.model_validate_json(text)
+        return _kind(text).model_validate_json(text)
     except ValidationError as error:
         raise EncoderError(
             f"{folder / SPEC_FILE} is not a valid specification: {explain(error)}",
@@ -141,16 +151,18 @@ def read_spec(folder: Path) -> EncoderSpec:
 def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
     """Find an encoder's folder by its name, its whole `encoder_id`, or a path.
 
+    Those of the user come before those of the package.
+
     Raises
     ------
     NotFoundError
         There is none; the hint lists those that there are.
     """
     if os.sep not in name_or_path:
-        for folder in _folders(encoders_dir):
+        for folder in _all_folders(encoders_dir):
             if folder.name == name_or_path:
                 return folder
-        for folder in _folders(encoders_dir):
+        for folder in _all_folders(encoders_dir):
             # One that is damaged does not hide the others.
             with suppress(EncoderError):
                 if read_spec(folder).encoder_id == name_or_path:
@@ -160,7 +172,7 @@ def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
         path = Path(name_or_path).expanduser()
         if (path / SPEC_FILE).is_file():
             return path
-    known = ", ".join(folder.name for folder in _folders(encoders_dir))
+    known = ", ".join(folder.name for folder in _all_folders(encoders_dir))
     raise NotFoundError(
         f"no encoder {name_or_path!r} in {encoders_dir}",
         f"known: {known}" if known else f"there is none yet: {_IMPORT}",
@@ -168,8 +180,8 @@ def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
 
 
 def list_encoders(encoders_dir: Path) -> list[EncoderSpec]:
-    """Return the specifications of all encoders of a folder, by name; empty without the folder."""
-    return [read_spec(folder) for folder in _folders(encoders_dir)]
+    """Return the specifications of all encoders: those of a folder by name, then the package's."""
+    return [read_spec(folder) for folder in _all_folders(encoders_dir)]
 
 
 def file_sha256(path: Path) -> str:
@@ -186,6 +198,23 @@ def explain(error: ValidationError) -> str:
         text = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{place}: {text}" if place else text)
     return "; ".join(parts)
+
+
+def is_bundled(name: str) -> bool:
+    """Tell whether a name is that of an encoder of the package."""
+    return name in {path.name for path in BUNDLED.iterdir()}
+
+
+def _kind(text: str) -> type[DeepCoroSpec] | type[CompactSpec]:
+    """Return the specification that a text says it is, by its architecture."""
+    with suppress(ValueError, AttributeError, RecursionError):
+        if json.loads(text).get("architecture") == ARCHITECTURE:
+            return CompactSpec
+    return DeepCoroSpec
+
+
+def _all_folders(encoders_dir: Path) -> list[Path]:
+    return [*_folders(encoders_dir), *_folders(BUNDLED)]
 
 
 def _folders(encoders_dir: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What an encoder is: its specification (`encoder.json`), its vectors, and the `Encoder` protocol.
+"""What an encoder is: what every `encoder.json` says, its vectors, and the `Encoder` protocol.
 
 A folder holds up to three parts: the video encoder, whose vectors make a space; finding heads; a
 text encoder.  Each id hashes all that its numbers depend on, so two encoders that could give
@@ -10,33 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from core.schema import CLIP_FRAMES, EMBEDDING_DIM
-from core.segments import HEADS
-
-FRAME_SIZE = 224
-"""Rows and columns of a frame as the model sees it."""
-MAX_DEPTH = 64
-"""More aggregator blocks than anybody has; the count comes from files."""
-PADDED_VIDEOS = 10
-"""Videos per study to which the original pads with zero clips."""
+from embedder.sampling import ClipRule
 
 Profile = Literal["display", "original"]
-TokenPooling = Literal["mean", "attention", "cls_token"]
 StudyRule = Literal["aggregator", "mean"]
-Padding = Literal["masked", "unmasked"]
-Mode = Literal["masked", "exact"]
-HeadsPooling = Literal[
-    "mean", "max", "attention", "cls_token", "mean+cls_token", "attention+cls_token"
-]
-HeadsNorm = Literal["post_norm", "pre_norm"]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # A bare file name: a specification can never point outside its own folder.
@@ -52,203 +38,99 @@ class FileRef(BaseModel):
     sha256: Sha256
 
 
-class HeadsSpec(BaseModel):
-    """Finding heads over the tokens of a study's videos.
+class EncoderSpec(BaseModel, ABC):
+    """What every `encoder.json` says; each architecture says more.
 
     Attributes
     ----------
-    video : FileRef
-        The video encoder whose tokens the heads read; may be the encoder's own file.
-    mean, std : float
-        Statistics of that encoder's training pixels, 0 to 255.
-    pooling, hidden, separate : str, int, bool
-        As the weights have it; see `embedder.encoders.finding_heads`.
-    attention_heads, norm : int, str
-        Not in any checkpoint.  The release runs with 8 and "post_norm", whatever its configuration
-        file says.
-    mode : {"masked", "exact"}
-        "exact" does as the original: clips rounded to float16, the first `padded_videos` videos of
-        a study, zero clips up to that number, which the heads attend to.  "masked" takes every
-        video of the study and nothing else.
-    names : tuple of str
-        The heads, of `core.segments.HEADS`, in the order of the weights.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    weights: FileRef
-    video: FileRef
-    source: FileRef
-    mean: Annotated[float, Field(ge=0, le=255)]
-    std: Annotated[float, Field(gt=0, le=255)]
-    pooling: HeadsPooling
-    hidden: Annotated[int, Field(ge=1, le=4096)]
-    attention_heads: Annotated[int, Field(ge=1)]
-    separate: bool
-    norm: HeadsNorm
-    mode: Mode = "masked"
-    padded_videos: Annotated[int, Field(ge=1, le=1024)] | None = None
-    names: tuple[str, ...]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> HeadsSpec:
-        if EMBEDDING_DIM % self.attention_heads:
-            raise ValueError(
-                f"attention_heads must divide {EMBEDDING_DIM}, found {self.attention_heads}"
-            )
-        if (self.mode == "exact") != (self.padded_videos is not None):
-            raise ValueError("padded_videos goes with mode 'exact', and only with it")
-        unknown = [name for name in self.names if name not in HEADS]
-        if unknown or not self.names or len(set(self.names)) != len(self.names):
-            raise ValueError(f"expected heads that are known, each once; found {unknown[:5]}")
-        return self
-
-    @property
-    def rounds_clips(self) -> bool:
-        """Whether clips are rounded to float16 before the encoder, as the original's release."""
-        return self.mode == "exact"
-
-
-class TextSpec(BaseModel):
-    """The text encoder of a joint space; without a vocabulary it cannot read any text yet."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    weights: FileRef
-    source: FileRef
-    vocabulary: FileRef | None = None
-
-
-class EncoderSpec(BaseModel):
-    """The whole of `encoder.json`.
-
-    Attributes
-    ----------
+    notice : str or None
+        What must be said wherever the encoder is used.
     name : str
         Lower-case letters, digits and hyphens; at most 41 characters.
-    mean, std : float
-        Statistics of the training pixels, 0 to 255.  No checkpoint holds them.
+    architecture : str
+        Which specification this is.
+    dim, frames, size : int
+        Length of a vector; frames of a clip; rows and columns of a frame as the model sees it.
     profile : {"display", "original"}
         How stored DICOM pixels become 8-bit grey; the decoder knows what it means.
-    token_pooling : {"mean", "attention", "cls_token"}
-        How the tokens of a clip become one vector.
-    heads, depth : int
-        Attention heads and blocks of the aggregator.  No checkpoint tells the heads.  Depth 0
-        means no aggregator and so no joint space with text: the embedding of a video is its pooled
-        vector, normalised (encoders that were tuned for finding heads).
     study_rule : {"aggregator", "mean"}
-        How the videos of a study become one vector: the aggregator over them in order (only for
-        encoders trained on several videos), or the normalised mean of their embeddings.
-    padding : {"masked", "unmasked"}
-        With "unmasked" the aggregator sees zero clips up to `padded_videos`, and no video beyond
-        them, as the original does; otherwise it sees the study's videos and nothing else.
-    clip_rounding : {"float16"} or None
-        Clips are rounded to it before the encoder, as the original's release does.
-    weights, source : FileRef
-        The safetensors file beside `encoder.json`, and the checkpoint that it came from.
-    findings : HeadsSpec or None
-    text : TextSpec or None
-        Parts of their own, with ids of their own.
+        How the videos of a study become one vector: the aggregator over them in order, or the
+        normalised mean of their embeddings.
+    weights : FileRef
+        The safetensors file of the video encoder.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    notice: ClassVar[str | None]
 
     format_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-    architecture: Literal["deepcoro-clip"] = "deepcoro-clip"
-    dim: int = EMBEDDING_DIM
-    frames: int = CLIP_FRAMES
-    size: int = FRAME_SIZE
-    mean: Annotated[float, Field(ge=0, le=255)]
-    std: Annotated[float, Field(gt=0, le=255)]
-    profile: Profile = "display"
-    token_pooling: TokenPooling = "mean"
-    heads: Annotated[int, Field(ge=1)]
-    depth: Annotated[int, Field(ge=0, le=MAX_DEPTH)]
+    architecture: str
+    dim: int
+    frames: int
+    size: int
+    profile: Profile
     study_rule: StudyRule
-    padding: Padding = "masked"
-    padded_videos: Annotated[int, Field(ge=1, le=1024)] | None = None
-    clip_rounding: Literal["float16"] | None = None
     weights: FileRef
-    source: FileRef
-    findings: HeadsSpec | None = None
-    text: TextSpec | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> EncoderSpec:
-        if (self.dim, self.frames, self.size) != (EMBEDDING_DIM, CLIP_FRAMES, FRAME_SIZE):
-            raise ValueError(
-                f"deepcoro-clip has dim {EMBEDDING_DIM}, frames {CLIP_FRAMES}, size {FRAME_SIZE}; "
-                f"found {self.dim}, {self.frames}, {self.size}"
-            )
-        if self.dim % self.heads:
-            raise ValueError(f"heads must divide {self.dim}, found {self.heads}")
-        if self.padding == "unmasked" and self.study_rule != "aggregator":
-            raise ValueError("padding 'unmasked' needs study_rule 'aggregator': a mean has no pad")
-        if (self.padding == "unmasked") != (self.padded_videos is not None):
-            raise ValueError("padded_videos goes with padding 'unmasked', and only with it")
-        if not self.is_joint and (self.study_rule != "mean" or self.text is not None):
-            raise ValueError("without an aggregator (depth 0) there is study_rule 'mean', no text")
-        return self
 
     @property
+    @abstractmethod
+    def clip_rule(self) -> ClipRule:
+        """How clips are made of cines."""
+
+    @property
+    @abstractmethod
     def is_joint(self) -> bool:
         """Whether the vectors are in a joint space with text."""
-        return self.depth > 0
 
     @property
+    @abstractmethod
     def can_read_text(self) -> bool:
         """Whether there is a text encoder with its vocabulary."""
-        return self.text is not None and self.text.vocabulary is not None
 
     @property
+    @abstractmethod
+    def head_names(self) -> tuple[str, ...]:
+        """The finding heads, in the order of their outputs; empty without."""
+
+    @property
+    @abstractmethod
     def encoder_id(self) -> str:
         """The name, and 12 hex digits of the SHA-256 of all that the vectors depend on."""
-        pinned = self.model_dump(mode="json", exclude={"findings", "text"})
-        if self.clip_rounding is None:  # a later field: ids from before it stay as they are
-            del pinned["clip_rounding"]
-        return f"{self.name}-{_digest(pinned)}"
 
     @property
+    @abstractmethod
     def heads_id(self) -> str | None:
         """What names the finding heads: 12 hex digits of all that the findings depend on."""
-        if self.findings is None:
-            return None
-        frames = {"frames": self.frames, "size": self.size, "profile": self.profile}
-        return f"heads-{_digest(frames | _numbers(self.findings))}"
 
     @property
+    @abstractmethod
     def text_id(self) -> str | None:
         """What names the text encoder: 12 hex digits of all that a query's vector depends on."""
-        if self.text is None:
-            return None
-        return f"text-{_digest(_numbers(self.text))}"
+
+    @property
+    @abstractmethod
+    def video_files(self) -> tuple[FileRef, ...]:
+        """The files of the video encoder and the finding heads."""
+
+    @property
+    @abstractmethod
+    def text_files(self) -> tuple[FileRef, ...]:
+        """The files of the text encoder, as far as they are there."""
 
     @property
     def files(self) -> tuple[FileRef, ...]:
         """Every file beside `encoder.json`, once."""
-        found = [self.weights]
-        if self.findings is not None:
-            found += [self.findings.weights, self.findings.video]
-        if self.text is not None:
-            found += [self.text.weights]
-            found += [self.text.vocabulary] if self.text.vocabulary is not None else []
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(self.video_files + self.text_files))
 
     def to_json(self) -> str:
         """Return the text of `encoder.json`."""
         return self.model_dump_json(indent=2) + "\n"
 
 
-def _numbers(part: HeadsSpec | TextSpec) -> dict[str, Any]:
-    """Return what the numbers of a part depend on: files by content, whatever their names."""
-    facts = part.model_dump(mode="json", exclude={"source"})
-    return {
-        name: value["sha256"] if isinstance(value, dict) else value for name, value in facts.items()
-    }
-
-
-def _digest(pinned: Mapping[str, Any]) -> str:
+def digest(pinned: Mapping[str, Any]) -> str:
+    """Return 12 hex digits that stand for some facts, whatever their order."""
     canonical = json.dumps(pinned, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -263,7 +145,7 @@ class VideoVectors:
         Before the aggregator, not normalised.
     embedding : float32 array of shape (videos, 512)
         Joint space (the aggregator over that video alone), L2-normalised.
-    summaries : float32 array of shape (videos, parts, 512) or None
+    summaries : float32 array of shape (videos, parts, width) or None
         What the finding heads keep of each video; None without heads.
     """
 
@@ -280,8 +162,8 @@ class Findings:
     ----------
     raw : mapping of str to float
         By head: percent diameter stenosis (unbounded) or a logit, see `core.segments`.
-    pooled : float32 array of shape (512,) or (1024,)
-        The vector that the heads read.
+    pooled : float32 array of shape (width,)
+        What the heads read, as one vector.
     """
 
     raw: Mapping[str, float]
@@ -308,8 +190,8 @@ class Encoder(Protocol):
         ...
 
     @property
-    def profile(self) -> str:
-        """How the pixels of a clip must have been made 8-bit grey."""
+    def clip_rule(self) -> ClipRule:
+        """How its clips must have been made of cines."""
         ...
 
     @property
@@ -330,6 +212,20 @@ class Encoder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Which words of a text a text encoder knows.
+
+    Attributes
+    ----------
+    known, unknown : tuple of str
+        As in the text, each once.  Numbers and words such as "of" are neither.
+    """
+
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
 @runtime_checkable
 class TextEmbedder(Protocol):
     """Places texts in the space of an encoder."""
@@ -341,4 +237,8 @@ class TextEmbedder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts into float32 (texts, 512), L2-normalised."""
+        ...
+
+    def coverage(self, text: str) -> Coverage | None:
+        """Tell which words of a text it knows; None when it can read any word."""
         ...

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from core.errors import EncoderError
 from core.schema import EMBEDDING_DIM
+from embedder.encoders.deepcoro_spec import DeepCoroSpec
 from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import EncoderSpec
+from embedder.encoders.spec import Coverage
 from embedder.encoders.text_encoder import TextEncoder
 from embedder.encoders.tokenizer import Tokenizer
 from embedder.encoders.weights import load_model
@@ -26,7 +27,7 @@ _REMEMBERED = 4096
 """Texts whose vectors are kept: 8 MiB."""
 
 
-def open_text_model(spec: EncoderSpec, folder: Path, *, device: str) -> TextModel:
+def open_text_model(spec: DeepCoroSpec, folder: Path, *, device: str) -> TextModel:
     """Build the text encoder of a specification and load its weights strictly.
 
     Raises
@@ -63,7 +64,7 @@ class TextModel:
 
     Parameters
     ----------
-    spec : EncoderSpec
+    spec : DeepCoroSpec
     model : TextEncoder
         Moved to `device` and set to evaluation.
     tokenizer : Tokenizer
@@ -71,7 +72,7 @@ class TextModel:
     """
 
     def __init__(
-        self, spec: EncoderSpec, model: TextEncoder, tokenizer: Tokenizer, *, device: str = "cpu"
+        self, spec: DeepCoroSpec, model: TextEncoder, tokenizer: Tokenizer, *, device: str = "cpu"
     ) -> None:
         self.spec = spec
         self._device = torch.device(device)
@@ -115,6 +116,10 @@ class TextModel:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return np.stack([found[text] for text in texts])
+
+    def coverage(self, text: str) -> Coverage | None:
+        """Return None: pieces of words spell any word."""
+        return None
 
     def _compute(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.encode_tokens(*self._tokenizer.encode(texts))

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
 from embedder.encoders.aggregator import Aggregator
+from embedder.encoders.deepcoro_spec import FRAME_SIZE, TokenPooling
 from embedder.encoders.mvit import MVIT_V2_S, MViT
 from embedder.encoders.pooling import learned_pool
-from embedder.encoders.spec import FRAME_SIZE, TokenPooling
 
 BACKBONE_DIM = MVIT_V2_S[-1].dim_out
 

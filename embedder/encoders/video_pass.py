@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.schema import CLIP_FRAMES
-from embedder.encoders.spec import FRAME_SIZE
+from embedder.encoders.deepcoro_spec import FRAME_SIZE
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.preprocess import preprocess
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.errors import EncoderError
-from embedder.encoders.spec import TokenPooling
+from embedder.encoders.deepcoro_spec import TokenPooling
 from embedder.encoders.video_encoder import VideoEncoder
 
 Module = TypeVar("Module", bound=nn.Module)

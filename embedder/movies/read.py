@@ -7,19 +7,22 @@ container claims is compared with what decodes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.outcomes import Code, InputRefused
 from core.schema import Cine
 from core.uris import uri_of
 from embedder.contrast import contrast_signal
 from embedder.dicom.header import BoundedReader, open_regular
-from embedder.frames import Clip, check_unchanged, frame_indices, sha256_of
+from embedder.frames import Clip, check_unchanged, sha256_of
 from embedder.movies.rows import MovieRow
 from embedder.movies.stream import Movie, grey_of
+from embedder.sampling import ClipRule, clip_frames
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,9 @@ def read_movie(path: Path, container: str, row: MovieRow) -> Cine:
     return Cine(**(told | row.says()))
 
 
-def read_movie_clip(path: Path, container: str, n_frames: int) -> Clip:
+def read_movie_clip(
+    path: Path, container: str, n_frames: int, *, frame_time_ms: float | None, rule: ClipRule
+) -> Clip:
     """Read the clip of a movie.
 
     Parameters
@@ -83,34 +88,50 @@ def read_movie_clip(path: Path, container: str, n_frames: int) -> Clip:
         From `container_of`.
     n_frames : int
         As `read_movie` counted.
+    frame_time_ms : float or None
+        Milliseconds per frame, by the table or the movie.
+    rule : ClipRule
+        Its profile makes no difference: both mean the same here.
 
     Returns
     -------
     Clip
         Grey as `embedder.grey` defines it for 8-bit video: the luma in full range, of RGB the luma
-        by Rec. ITU-R BT.601.  Both profiles mean the same here.
+        by Rec. ITU-R BT.601.
 
     Raises
     ------
     InputRefused
         With the code of what is wrong; `CHANGED_WHILE_READ` when the file changed meanwhile.
     """
-    indices = frame_indices(n_frames)
     file, before = open_regular(path)
     with file:
         digest = sha256_of(file)
-        wanted = {}
-        count = 0
-        with Movie(file, container) as movie:
-            for frame in movie.frames():
-                if count in indices:
-                    wanted[count] = grey_of(frame)
-                count += 1
+
+        def read(indices: Sequence[int]) -> NDArray[np.uint8]:
+            # A movie is read from its start each time: of a long one with a window in time, twice.
+            file.seek(0)
+            return _read_frames(file, container, indices, n_frames=n_frames)
+
+        frames = clip_frames(n_frames, frame_time_ms, rule=rule, read=read)
         check_unchanged(path, before)
+    return Clip(frames, digest, before.st_size, before.st_mtime_ns, contrast_signal(frames))
+
+
+def _read_frames(
+    file: BoundedReader, container: str, indices: Sequence[int], *, n_frames: int
+) -> NDArray[np.uint8]:
+    """Decode a whole movie and keep some frames; refuse one with another number of frames."""
+    wanted = dict.fromkeys(indices, np.empty((0, 0), np.uint8))
+    count = 0
+    with Movie(file, container) as movie:
+        for frame in movie.frames():
+            if count in wanted:
+                wanted[count] = grey_of(frame)
+            count += 1
     if count != n_frames:
         raise InputRefused(Code.TRUNCATED, f"{count} frames decode, expected {n_frames}")
-    frames = np.stack([wanted[index] for index in indices])
-    return Clip(frames, digest, before.st_size, before.st_mtime_ns, contrast_signal(frames))
+    return np.stack([wanted[index] for index in indices])
 
 
 def surrogate_uid(study_uid: str, sha256: str) -> str:

@@ -14,6 +14,7 @@ from angioatlas.cli.main import app
 from angioatlas.ingest import EncoderHandle
 from core.errors import NotFoundError
 from core.settings import load_settings
+from embedder.sampling import ClipRule
 from tests.e2e.test_embed_flow import UIDS, cine
 from tests.support.tiny import TinyEncoder
 
@@ -38,7 +39,7 @@ def store(tmp_path):
     Atlas.embed_into(
         tmp_path / "store",
         [archive],
-        encoder=EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder),
+        encoder=EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder),
         settings=load_settings().with_embed(workers=1),
     )
     return tmp_path / "store"
@@ -56,7 +57,6 @@ def test_no_words_show_the_verbs():
     [
         (["similar", "1.2.3"], 2, "error: no store is named"),
         (["similar", "1.2.3", "--store", "nowhere"], 1, "error: there is no store in nowhere"),
-        (["embed", ".", "--store", "s"], 2, "error: no encoder is named"),
         (["embed", ".", "--store", "s", "--encoder", "none"], 1, "error: no encoder 'none'"),
         (["embed", ".", "--store", "s", "--batch-size", "0"], 2, "'batch_size' cannot be used"),
         (["encoders", "show", "none"], 1, "error: no encoder 'none'"),
@@ -80,7 +80,7 @@ def test_a_wrong_path_makes_no_store(tmp_path):
         Atlas.embed_into(
             tmp_path / "new",
             [tmp_path / "nowhere"],
-            encoder=EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder),
+            encoder=EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder),
         )
     assert not (tmp_path / "new").exists()
 

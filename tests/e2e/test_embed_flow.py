@@ -13,6 +13,7 @@ from core.errors import IdentityError, NotFoundError, UsageError
 from core.identity_map import IdentityMap
 from core.schema import Level
 from core.settings import load_settings
+from embedder.sampling import ClipRule
 from tests.support.dicom import moving_frames, write_cine, write_dicomdir
 from tests.support.tiny import TinyEncoder
 
@@ -23,7 +24,7 @@ def tiny(name="tiny"):
     class Named(TinyEncoder):
         encoder_id = f"{name}-000000000000"
 
-    return EncoderHandle(Named.encoder_id, "display", Named)
+    return EncoderHandle(Named.encoder_id, ClipRule("display"), Named)
 
 
 def cine(folder, name, *, study="a", seed=None, **attributes):
@@ -110,7 +111,7 @@ def test_vectors_are_those_of_the_encoder_on_the_decoded_frames(embed, tmp_path,
     by_uid = {row["uid"]: row["vector"] for row in rows}
     for fact in facts:
         name = fact["source_uri"].split("archive/")[1]
-        clip = read_clip(archive / name, profile="display")
+        clip = read_clip(archive / name, rule=ClipRule("display"))
         expected = encoder.encode_videos([clip.frames]).embedding[0]
         assert by_uid[fact["sop_uid"]] == expected.tobytes()
 

@@ -9,13 +9,14 @@ from core.errors import NotFoundError
 from core.segments import FINDINGS, HEADS, SEGMENTS, head_name
 from core.settings import load_settings
 from embedder.frames import read_clip
+from embedder.sampling import ClipRule
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.tiny import TinyEncoder, TinyFinder
 
 STUDIES = {"1.2.826.0.1.1": 3, "1.2.826.0.1.2": 1}
-VECTORS_ONLY = EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder)
+VECTORS_ONLY = EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder)
 WITH_HEADS = EncoderHandle(
-    TinyFinder.encoder_id, "display", TinyFinder, heads_id=TinyFinder.heads_id
+    TinyFinder.encoder_id, ClipRule("display"), TinyFinder, heads_id=TinyFinder.heads_id
 )
 
 
@@ -52,7 +53,7 @@ def embed(tmp_path, archive):
 def expected(archive, study_uid) -> dict[str, float]:
     paths = sorted(archive.glob(f"{study_uid}-*"))
     encoder = TinyFinder()
-    videos = encoder.encode_videos([read_clip(p, profile="display").frames for p in paths])
+    videos = encoder.encode_videos([read_clip(p, rule=ClipRule("display")).frames for p in paths])
     found = encoder.encode_findings(videos)
     assert found is not None
     return dict(found.raw)

@@ -13,13 +13,13 @@ from angioatlas.ingest import EmbedOptions, EncoderHandle
 from core.errors import UsageError
 from core.schema import Level
 from core.settings import load_settings
-from embedder.frames import frame_indices
+from embedder.sampling import ClipRule, frame_indices
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.movies import write_movie
 from tests.support.tiny import TinyEncoder
 
 grey_movie = partial(write_movie, codec="ffv1", pixels="gray")
-TINY = EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder)
+TINY = EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder)
 A, B = "1.2.826.0.1.1", "1.2.826.0.1.2"
 
 

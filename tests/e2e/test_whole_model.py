@@ -16,6 +16,7 @@ from core.segments import SEGMENTS
 from embedder.encoders.tokenizer import Tokenizer
 from embedder.frames import read_clip
 from embedder.preprocess import preprocess
+from embedder.sampling import ClipRule
 from tests.support.checkpoints import golden_contrastive, golden_probing
 from tests.support.cli import angioatlas, as_json
 from tests.support.dicom import moving_frames, write_cine
@@ -89,7 +90,7 @@ def raw_heads(paths) -> dict[str, float]:
     """The release's way from files to raw heads, without anything of the pipeline."""
     clips = [
         preprocess(
-            torch.from_numpy(read_clip(path, profile="display").frames),
+            torch.from_numpy(read_clip(path, rule=ClipRule("display")).frames),
             size=224,
             mean=RELEASE[0],
             std=RELEASE[1],
@@ -179,7 +180,7 @@ def test_the_vectors_are_those_of_the_contrastive_encoder(home, archive):
     with duckdb.connect(str(out), read_only=True) as connection:
         rows = connection.execute("select embedding from videos where n_frames = 75").fetchall()
     clip = preprocess(
-        torch.from_numpy(read_clip(archive / REAL_CINE.name, profile="display").frames),
+        torch.from_numpy(read_clip(archive / REAL_CINE.name, rule=ClipRule("display")).frames),
         size=224,
         mean=MEAN,
         std=STD,

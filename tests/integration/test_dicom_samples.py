@@ -21,8 +21,9 @@ from embedder.dicom.decoders import decode_frame, decoder_for
 from embedder.dicom.frame_table import frame_spans, pixel_element, read_spans
 from embedder.dicom.header import open_regular, parse_header
 from embedder.discover import discover
-from embedder.frames import frame_indices, read_clip, read_frames
+from embedder.frames import read_clip, read_frames
 from embedder.guard.pool import GuardedPool
+from embedder.sampling import ClipRule, frame_indices
 from tests.support import guard_tasks
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ def sample(name):
 def end_of(path, modalities):
     try:
         read_header(path, modalities=modalities)
-        read_clip(path, profile="display")
+        read_clip(path, rule=ClipRule("display"))
     except InputRefused as refusal:
         return refusal.status.value, refusal.reason.value
     return "embedded", ""
@@ -113,11 +114,11 @@ def test_the_real_cine():
     )  # fmt: skip
     assert cine.patient_known
     reference = dcmread(CINE).pixel_array
-    clip = read_clip(CINE, profile="original")
+    clip = read_clip(CINE, rule=ClipRule("original"))
     np.testing.assert_array_equal(clip.frames, reference[frame_indices(75)])
     assert clip.sha256 == hashlib.sha256(CINE.read_bytes()).hexdigest()
     # The window of the file (127, 255) is all but the identity.
-    shown = read_clip(CINE, profile="display").frames.astype(int)
+    shown = read_clip(CINE, rule=ClipRule("display")).frames.astype(int)
     assert np.abs(shown - clip.frames).max() <= 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedder.frames import frame_indices
+from embedder.sampling import frame_indices
 
 
 @given(st.integers(17, 20_000))

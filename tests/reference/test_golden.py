@@ -87,7 +87,7 @@ MHI70 = (110.4954833984375, 37.805782318115234)
 @functools.cache
 def prepared(video: str, mean: float, std: float) -> torch.Tensor:
     """Channels last, as the original: [16, 224, 224, 3]."""
-    from embedder.frames import frame_indices
+    from embedder.sampling import frame_indices
 
     frames = gray_video(*VIDEOS[video])
     clip = torch.from_numpy(frames[frame_indices(len(frames))])
@@ -112,7 +112,7 @@ def prepared_small(video: str) -> torch.Tensor:
 
 
 def frame_table() -> list[list[int]]:
-    from embedder.frames import frame_indices
+    from embedder.sampling import frame_indices
 
     return [frame_indices(n) for n in range(17, 601)]
 

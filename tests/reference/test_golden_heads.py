@@ -15,8 +15,8 @@ import torch
 
 from core.segments import FINDINGS, SEGMENTS, head_name
 from core.segments import HEADS as HEAD_NAMES
+from embedder.encoders.deepcoro_spec import HeadsNorm, HeadsPooling
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import HeadsNorm, HeadsPooling
 from tests.data.golden.fill import fill_module, gaussian
 from tests.support.golden import (
     golden_arrays,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from angioatlas.ingest import EmbedOptions, EncoderHandle, embed
 from core.settings import load_settings
+from embedder.sampling import ClipRule
 from tests.support.tiny import TinyEncoder
 
 
@@ -28,7 +29,7 @@ def main(archive: str, store: str, last: int, most: int | None = None) -> None:
     embed(
         Path(store),
         [Path(archive)],
-        encoder=EncoderHandle(TinyEncoder.encoder_id, "display", TinyEncoder),
+        encoder=EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder),
         settings=load_settings().with_embed(workers=1, commit_studies=2, videos_per_study=most),
         options=EmbedOptions(prune=True, keep_identifiers=True, reselect=most is not None),
         on_progress=lambda phase, done, total: None,

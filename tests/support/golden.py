@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from embedder.encoders.deepcoro_spec import DeepCoroSpec, TokenPooling
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import EncoderSpec, FileRef, TokenPooling
+from embedder.encoders.spec import FileRef
 from embedder.encoders.text_encoder import TextEncoder
 from embedder.encoders.video_encoder import VideoEncoder
 from tests.data.golden.fill import clip_input, fill_array
@@ -150,7 +151,7 @@ def golden_clips() -> torch.Tensor:
     return study.permute(0, 4, 1, 2, 3).contiguous()
 
 
-def golden_spec(**changes) -> EncoderSpec:
+def golden_spec(**changes) -> DeepCoroSpec:
     nothing = FileRef(file="none", sha256="0" * 64)
     facts = {
         "name": "golden",
@@ -162,7 +163,7 @@ def golden_spec(**changes) -> EncoderSpec:
         "weights": nothing,
         "source": nothing,
     }
-    return EncoderSpec(**{**facts, **changes})
+    return DeepCoroSpec(**{**facts, **changes})
 
 
 def relative_l2(found, expected) -> float:

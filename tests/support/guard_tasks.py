@@ -10,8 +10,9 @@ from core.outcomes import Code, InputRefused
 from core.schema import View
 from embedder.dicom.cine import read_header
 from embedder.frames import Clip, read_clip
-from embedder.inputs import Input, read_input, read_input_clip
+from embedder.inputs import CineFile, Input, read_input, read_input_clip
 from embedder.movies.rows import MovieRow
+from embedder.sampling import ClipRule
 
 SECRET = "Doe^Jane"
 
@@ -92,7 +93,7 @@ def crash_when_used(number: int) -> int:
 
 
 def display(path: Path) -> Clip:
-    return read_clip(path, profile="display")
+    return read_clip(path, rule=ClipRule("display"))
 
 
 MOVIE = MovieRow(
@@ -110,7 +111,7 @@ def read_movie(path: Path) -> tuple[str, float, int]:
     started = time.monotonic()
     try:
         cine, _ = read_input(Input(path, MOVIE), modalities=frozenset({"XA"}))
-        read_input_clip((path, cine.n_frames), profile="display")
+        read_input_clip(CineFile(path, cine.n_frames), rule=ClipRule("display"))
         end = "embedded"
     except InputRefused as refusal:
         end = f"{refusal.status.value} {refusal.reason.value}"
@@ -125,7 +126,7 @@ def read_all(path: Path) -> tuple[str, float, int]:
     started = time.monotonic()
     try:
         read_header(path, modalities=frozenset({"XA", "RF", "US", "MR", "CT"}))
-        read_clip(path, profile="display")
+        read_clip(path, rule=ClipRule("display"))
         end = "embedded"
     except InputRefused as refusal:
         end = f"{refusal.status.value} {refusal.reason.value}"

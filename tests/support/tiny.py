@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
 from core.segments import HEADS
 from embedder.encoders.spec import Findings, VideoVectors
+from embedder.sampling import ClipRule
 
 _GRID = 8
 
@@ -20,7 +21,7 @@ class TinyEncoder:
     encoder_id = "tiny-000000000000"
     heads_id: str | None = None
     frames = CLIP_FRAMES
-    profile = "display"
+    clip_rule = ClipRule("display")
     batch_size = 4
 
     def __init__(self) -> None:

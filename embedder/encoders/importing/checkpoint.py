@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import UsageError
+from embedder.encoders.deepcoro_spec import DeepCoroSpec, HeadsSpec, TextSpec
 from embedder.encoders.importing.folder import link_files, new_folder
 from embedder.encoders.importing.options import ImportOptions, space_facts, specification
 from embedder.encoders.importing.parts import Parts
@@ -14,12 +15,13 @@ from embedder.encoders.importing.reader import HINT, Checkpoint, read_checkpoint
 from embedder.encoders.importing.sources import find_sources
 from embedder.encoders.registry import (
     SPEC_FILE,
+    is_bundled,
     load_encoder,
     load_text_encoder,
     read_spec,
 )
 from embedder.encoders.self_check import SELF_CHECK_FILE, self_check
-from embedder.encoders.spec import EncoderSpec, HeadsSpec, TextSpec
+from embedder.encoders.spec import EncoderSpec
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Imported:
 
     Attributes
     ----------
-    spec : EncoderSpec
+    spec : DeepCoroSpec
         As written.
     folder : Path
     unused : dict of str to list of str
@@ -37,7 +39,7 @@ class Imported:
         What was assumed, or is still missing.
     """
 
-    spec: EncoderSpec
+    spec: DeepCoroSpec
     folder: Path
     unused: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -83,8 +85,12 @@ def import_encoder(
     # Options are checked before a long read: digests and depth are placeholders here.
     options.check()
     placeholders = space_facts(options, name=name, statistics=(options.mean, options.std), depth=1)
-    specification(EncoderSpec, placeholders)
+    specification(DeepCoroSpec, placeholders)
     folder = out / name
+    if is_bundled(name):
+        raise UsageError(
+            f"{name} is the name of an encoder that comes with the package", "choose another --name"
+        )
     _refuse_taken(folder, overwrite=overwrite)
     found = find_sources(sources, vocabulary=vocabulary)
     if not found.checkpoints:
@@ -100,7 +106,7 @@ def import_encoder(
             assert probing is not None, "a checkpoint is of the one kind or the other"
             space = parts.tuned_space(probing, name=name)
             text = parts.text({}, probing.path, found.vocabulary)
-        spec = specification(EncoderSpec, {**space, "text": text})
+        spec = specification(DeepCoroSpec, {**space, "text": text})
         if probing is not None:
             spec = _with(spec, findings=parts.findings(probing, spec))
         _finish(spec, partial, checked=checked)
@@ -137,7 +143,7 @@ def add_to_encoder(
         As for `import_encoder`.  The encoder stays as it was.
     """
     options.check()
-    read_spec(folder)
+    _can_be_added_to(read_spec(folder))
     found = find_sources(sources, vocabulary=vocabulary)
     contrastive, probing = _roles([read_checkpoint(path) for path in found.checkpoints])
     if contrastive is not None:
@@ -150,7 +156,7 @@ def add_to_encoder(
         raise UsageError("nothing to add is among what was named", HINT)
     with new_folder(folder) as partial:
         # Only now: another import may have changed it meanwhile.
-        spec = read_spec(folder)
+        spec = _can_be_added_to(read_spec(folder))
         if spec.findings is not None and probing is not None and not overwrite:
             raise UsageError(f"{spec.name} has finding heads already", "add --overwrite")
         parts = Parts(partial, options)
@@ -164,6 +170,16 @@ def add_to_encoder(
             spec = _with(spec, findings=parts.findings(probing, kept))
         _finish(spec, partial, checked=checked)
     return Imported(spec, folder, parts.unused, parts.notes)
+
+
+def _can_be_added_to(spec: EncoderSpec) -> DeepCoroSpec:
+    if isinstance(spec, DeepCoroSpec):
+        return spec
+    raise UsageError(
+        f"{spec.name} is a {spec.architecture}: its parts were trained together, nothing can be "
+        "added",
+        "import the published weights as an encoder of their own: angioatlas encoders import",
+    )
 
 
 def _refuse_taken(folder: Path, *, overwrite: bool) -> None:
@@ -188,13 +204,13 @@ def _roles(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint | None, Checkp
     return (spaces[0] if spaces else None, probing[0] if probing else None)
 
 
-def _with(spec: EncoderSpec, **parts: HeadsSpec | TextSpec | None) -> EncoderSpec:
+def _with(spec: DeepCoroSpec, **parts: HeadsSpec | TextSpec | None) -> DeepCoroSpec:
     # Made anew and not copied, so that the parts are checked against each other.
-    facts = {name: getattr(spec, name) for name in EncoderSpec.model_fields}
-    return specification(EncoderSpec, facts | parts)
+    facts = {name: getattr(spec, name) for name in DeepCoroSpec.model_fields}
+    return specification(DeepCoroSpec, facts | parts)
 
 
-def _finish(spec: EncoderSpec, folder: Path, *, checked: bool) -> None:
+def _finish(spec: DeepCoroSpec, folder: Path, *, checked: bool) -> None:
     """Write the specification, and what a later check of the folder will compare with."""
     (folder / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")
     if checked:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,11 +36,17 @@ _PARTIAL, _REPLACED = ".partial", ".replaced"
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, *, own: Collection[str] = ()) -> Iterator[Path]:
     """Give a folder to fill; it takes the name `folder`, and the place of an older one, at the end.
 
     One import at a time fills folders beside each other; the next one waits, and clears what a
     killed one left.
+
+    Parameters
+    ----------
+    folder : Path
+    own : collection of str
+        Further files that an older folder may hold; they are replaced with it.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
-            _refuse_foreign(folder)
+            _refuse_foreign(folder, own)
             partial.mkdir()
             yield partial
             _flush([*partial.iterdir(), partial])
@@ -120,11 +126,11 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: Path, more: Collection[str]) -> None:
     """Refuse to replace a folder that holds what no import wrote: it would be lost."""
     if not folder.exists():
         return
-    own = set(_OWN)
+    own = {*_OWN, *more}
     with suppress(AtlasError):  # a damaged encoder is what --overwrite is for
         own |= {each.file for each in read_spec(folder).files}
     foreign = sorted(each.name for each in folder.iterdir() if each.name not in own)

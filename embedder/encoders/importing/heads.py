@@ -10,8 +10,8 @@ from torch import Tensor
 from core.errors import EncoderError, UsageError
 from core.schema import EMBEDDING_DIM
 from core.segments import HEADS
+from embedder.encoders.deepcoro_spec import HeadsNorm, HeadsPooling
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import HeadsNorm, HeadsPooling
 from embedder.encoders.weights import fit, shapes_of, shorten
 
 _MAX_HIDDEN = 4096

@@ -9,27 +9,25 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from core.errors import UsageError
-from embedder.encoders.registry import explain
-from embedder.encoders.spec import (
+from embedder.encoders.deepcoro_spec import (
     PADDED_VIDEOS,
-    EncoderSpec,
-    FileRef,
+    DeepCoroSpec,
     HeadsNorm,
     HeadsPooling,
     HeadsSpec,
     Mode,
-    Profile,
-    StudyRule,
     TokenPooling,
 )
+from embedder.encoders.registry import explain
+from embedder.encoders.spec import FileRef, Profile, StudyRule
 
-Spec = TypeVar("Spec", EncoderSpec, HeadsSpec)
+Spec = TypeVar("Spec", DeepCoroSpec, HeadsSpec)
 _NOTHING = FileRef(file="-", sha256="0" * 64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What no checkpoint tells; see `EncoderSpec` and `HeadsSpec`.
+    """What no checkpoint tells; see `DeepCoroSpec` and `HeadsSpec`.
 
     Attributes
     ----------
@@ -104,7 +102,7 @@ def space_facts(
     statistics: tuple[float | None, float | None],
     depth: int,
 ) -> dict[str, Any]:
-    """Return the fields of an `EncoderSpec` that do not come from files."""
+    """Return the fields of an `DeepCoroSpec` that do not come from files."""
     mean, std = statistics
     exact = options.mode == "exact"
     padded = exact and depth > 0 and options.study_rule == "aggregator"

@@ -9,6 +9,13 @@ import torch
 from torch import Tensor
 
 from core.errors import EncoderError, UsageError
+from embedder.encoders.deepcoro_spec import (
+    MAX_DEPTH,
+    PADDED_VIDEOS,
+    DeepCoroSpec,
+    HeadsSpec,
+    TextSpec,
+)
 from embedder.encoders.importing.folder import (
     HEADS_FILE,
     HEADS_VIDEO_FILE,
@@ -21,14 +28,7 @@ from embedder.encoders.importing.heads import heads_facts
 from embedder.encoders.importing.options import ImportOptions, space_facts, specification
 from embedder.encoders.importing.reader import HINT, Checkpoint, read_checkpoint
 from embedder.encoders.registry import file_sha256
-from embedder.encoders.spec import (
-    MAX_DEPTH,
-    PADDED_VIDEOS,
-    EncoderSpec,
-    FileRef,
-    HeadsSpec,
-    TextSpec,
-)
+from embedder.encoders.spec import FileRef
 from embedder.encoders.text_encoder import IGNORED_KEYS, TextEncoder
 from embedder.encoders.tokenizer import Tokenizer
 from embedder.encoders.weights import fit, shapes_of, video_encoder_shapes
@@ -124,7 +124,7 @@ class Parts:
             vocabulary=self._take_vocabulary(vocabulary) if vocabulary else None,
         )
 
-    def vocabulary(self, spec: EncoderSpec, source: Path, *, overwrite: bool) -> TextSpec:
+    def vocabulary(self, spec: DeepCoroSpec, source: Path, *, overwrite: bool) -> TextSpec:
         """Bring a vocabulary to the text encoder that an encoder has."""
         if spec.text is None:
             raise UsageError(
@@ -135,7 +135,7 @@ class Parts:
             raise UsageError(f"{spec.name} has a vocabulary already", "add --overwrite")
         return spec.text.model_copy(update={"vocabulary": self._take_vocabulary(source)})
 
-    def findings(self, source: Checkpoint, space: EncoderSpec) -> HeadsSpec:
+    def findings(self, source: Checkpoint, space: DeepCoroSpec) -> HeadsSpec:
         """Write finding heads, and their video encoder unless it is the one of the space."""
         options = self.options
         facts, tensors, unused = heads_facts(
@@ -171,7 +171,7 @@ class Parts:
             },
         )
 
-    def _heads_video(self, source: Checkpoint, space: EncoderSpec) -> FileRef:
+    def _heads_video(self, source: Checkpoint, space: DeepCoroSpec) -> FileRef:
         expected = video_encoder_shapes(heads=1, depth=0, token_pooling="mean")
         tensors, unused = fit(source.video, expected, what=source.path.name, hint=HINT)
         self.unused[source.path.name] += [key for key in unused if not _is_known_unused(key)]

@@ -18,8 +18,10 @@ from embedder.dicom.cine import HEADER_TAGS, read_header
 from embedder.dicom.claims import claims_of
 from embedder.dicom.decoders import available
 from embedder.dicom.header import BoundedReader, open_regular, parse_header
-from embedder.frames import file_sha256, frame_indices, read_clip, read_frames
+from embedder.frames import file_sha256, read_clip, read_frames
+from embedder.sampling import ClipRule, frame_indices, window_indices
 from tests.support.dicom import LOSSLESS, LOSSY, moving_frames, write_cine
+from tests.support.fluoroscopy import fluoroscopy
 
 FRAGMENTED = (uid.JPEGLosslessSV1, uid.JPEG2000Lossless, uid.JPEGLSLossless)
 END = struct.pack("<LL", 0xE0DDFFFE, 0)
@@ -33,7 +35,7 @@ def refusal_of(function, *arguments, **options):
 
 def clip_of(path, profile="display"):
     read_header(path)
-    return read_clip(path, profile=profile)
+    return read_clip(path, rule=ClipRule(profile))
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS, ids=lambda each: uid.UID(each).name)
@@ -305,7 +307,7 @@ def test_bytes_between_items_are_refused(tmp_path):
     replace_frames(path, streams_of(stored))
     content = path.read_bytes()
     path.write_bytes(content.replace(struct.pack("<L", 0xE000FFFE), b"\1\2\3\4", 3))
-    refusal = refusal_of(read_clip, path, profile="display")
+    refusal = refusal_of(read_clip, path, rule=ClipRule("display"))
     assert refusal.reason is Code.DECODE_FAILED
 
 
@@ -326,7 +328,7 @@ def test_a_file_that_changes_meanwhile(tmp_path, monkeypatch):
         return real(*arguments, **options)
 
     monkeypatch.setattr(frames, "read_frames", change)
-    refusal = refusal_of(read_clip, path, profile="display")
+    refusal = refusal_of(read_clip, path, rule=ClipRule("display"))
     assert refusal.reason is Code.CHANGED_WHILE_READ
 
 
@@ -339,11 +341,13 @@ def test_a_file_that_is_replaced_meanwhile(tmp_path, monkeypatch):
         return real(*arguments, **options)
 
     monkeypatch.setattr(frames, "read_frames", replace)
-    refusal = refusal_of(read_clip, path, profile="display")
+    refusal = refusal_of(read_clip, path, rule=ClipRule("display"))
     assert refusal.reason is Code.CHANGED_WHILE_READ
 
 
-@pytest.mark.parametrize("read", [lambda path: read_clip(path, profile="display"), file_sha256])
+@pytest.mark.parametrize(
+    "read", [lambda path: read_clip(path, rule=ClipRule("display")), file_sha256]
+)
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").touch()
@@ -361,3 +365,34 @@ def test_words_of_bytes_in_big_endian(tmp_path):
     pixels = np.frombuffer(content[at + 12 :], np.uint8).reshape(-1, 2)[:, ::-1].tobytes()
     path.write_bytes(content[:at] + b"\x7f\xe0\x00\x10OW" + content[at + 6 : at + 12] + pixels)
     np.testing.assert_array_equal(clip_of(path).frames[:4], stored)
+
+
+# a window of time --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frame_time", [50.0, 100.0])
+def test_the_window_is_read_by_the_frame_time_of_the_header(tmp_path, frame_time):
+    stored = moving_frames(16)
+    path = write_cine(tmp_path / "a.dcm", stored, FrameTime=frame_time)
+    clip = read_clip(path, rule=ClipRule("display", window_ms=1500.0))
+    nearest = [min(int(i * 100 / frame_time + 0.5), 15) for i in range(16)]
+    np.testing.assert_array_equal(clip.frames, stored[nearest])
+
+
+def test_without_a_frame_time_the_whole_cine_is_seen(tmp_path):
+    path = write_cine(tmp_path / "a.dcm", moving_frames(40), FrameTime=None)
+    clip = read_clip(path, rule=ClipRule("display", window_ms=1500.0))
+    np.testing.assert_array_equal(clip.frames, clip_of(path).frames)
+
+
+def test_the_window_of_a_long_cine_begins_before_the_contrast_medium(tmp_path):
+    """9 s, in which the vessels fill from 2.25 s on."""
+    stored = fluoroscopy(vessels=40, n_frames=90)
+    path = write_cine(tmp_path / "a.dcm", stored, FrameTime=100.0)
+    clip = read_clip(path, rule=ClipRule("display", window_ms=4000.0))
+    first = int(np.argmax((stored == clip.frames[0]).all(axis=(1, 2))))
+    assert 1500 < 100 * first < 3000
+    chosen = window_indices(90, 100.0, window_ms=4000, start_ms=100.0 * first)
+    off = [np.abs(stored - frame.astype(int)).max(axis=(1, 2)) for frame in clip.frames]
+    found = [int(np.argmin(each)) for each in off]
+    assert np.abs(np.array(found) - chosen).max() <= 1

@@ -9,6 +9,7 @@ from core.outcomes import Code, InputRefused
 from embedder.dicom.cine import read_header
 from embedder.frames import read_clip
 from embedder.grey import window
+from embedder.sampling import ClipRule
 from tests.support.dicom import moving_frames, write_cine
 
 ULTRASOUND = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.3.1", "Modality": "US"}
@@ -24,7 +25,7 @@ def grey_of(tmp_path, frames, *, profile="display", **attributes):
     """Write, read, and give the grey of each code in order."""
     path = write_cine(tmp_path / "f", frames, **attributes)
     read_header(path, modalities=frozenset({"XA", "US", "MR"}))
-    return read_clip(path, profile=profile).frames[0].ravel()
+    return read_clip(path, rule=ClipRule(profile)).frames[0].ravel()
 
 
 def rounded(values):
@@ -128,7 +129,7 @@ def test_a_window_without_meaning_is_ignored(tmp_path, centre, width):
             content = content.replace(old.encode(), new.encode().ljust(4))
     path.write_bytes(content)
     np.testing.assert_array_equal(
-        read_clip(path, profile="display").frames[0].ravel(), np.arange(256)
+        read_clip(path, rule=ClipRule("display")).frames[0].ravel(), np.arange(256)
     )
 
 
@@ -288,7 +289,7 @@ def test_original_refuses_what_the_published_model_could_not_take(tmp_path, fram
 def test_an_unknown_profile_is_a_mistake_of_the_caller(tmp_path):
     path = write_cine(tmp_path / "f")
     with pytest.raises(ValueError, match="unknown profile 'best'"):
-        read_clip(path, profile="best")
+        read_clip(path, rule=ClipRule("best"))
 
 
 def test_lossy_overshoot_does_not_wrap_around(tmp_path):
@@ -296,5 +297,5 @@ def test_lossy_overshoot_does_not_wrap_around(tmp_path):
     stored = np.zeros((2, 32, 32), np.uint16)
     stored[:, ::2, ::2] = 1023
     path = write_cine(tmp_path / "f", stored, bits_stored=10, transfer_syntax=uid.JPEGExtended12Bit)
-    grey = read_clip(path, profile="display").frames[0]
+    grey = read_clip(path, rule=ClipRule("display")).frames[0]
     assert grey[::2, ::2].min() > 200

@@ -18,6 +18,7 @@ from core.uris import path_of
 from embedder.dicom import header
 from embedder.dicom.cine import read_header
 from embedder.frames import read_clip
+from embedder.sampling import ClipRule
 from tests.support.dicom import LOSSLESS, moving_frames, patch, write_cine
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
@@ -248,7 +249,7 @@ DESCRIBING: dict[str, Any] = {
 def test_bad_values_refuse_nothing(tmp_path, keyword, value):
     path = patch(write_cine(tmp_path / "f", **DESCRIBING), keyword, value)
     assert read_header(path).n_frames == 20
-    assert read_clip(path, profile="display").frames.shape == (16, 48, 64)
+    assert read_clip(path, rule=ClipRule("display")).frames.shape == (16, 48, 64)
 
 
 def test_order_inside_a_study(tmp_path):

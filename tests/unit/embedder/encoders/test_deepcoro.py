@@ -7,6 +7,7 @@ from embedder.encoders.deepcoro import DeepCoroEncoder
 from embedder.encoders.precision import full_precision
 from embedder.encoders.spec import Encoder, VideoVectors
 from embedder.preprocess import preprocess
+from embedder.sampling import ClipRule
 from tests.support.golden import (
     golden_arrays,
     golden_model,
@@ -49,7 +50,7 @@ def test_it_is_an_encoder():
     made = encoder(profile="original")
     assert isinstance(made, Encoder)
     assert made.encoder_id == made.spec.encoder_id
-    assert (made.frames, made.profile) == (16, "original")
+    assert (made.frames, made.clip_rule) == (16, ClipRule("original"))
 
 
 def test_videos_are_preprocessed_pooled_and_normalised(clips, vectors):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from core.errors import EncoderError
+from embedder.encoders.deepcoro_spec import HeadsNorm, HeadsPooling
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import HeadsNorm, HeadsPooling
 from tests.data.golden.fill import fill_module
 
 POOLINGS = get_args(HeadsPooling)

@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from core.segments import HEADS
+from embedder.encoders.deepcoro_spec import DeepCoroSpec, HeadsSpec, TextSpec
 from embedder.encoders.registry import explain
-from embedder.encoders.spec import EncoderSpec, FileRef, HeadsSpec, TextSpec
+from embedder.encoders.spec import FileRef
 from tests.support.golden import golden_spec
 
 OTHER = FileRef(file="other", sha256="1" * 64)
@@ -63,7 +64,7 @@ PARTS = ("findings", "text")
 
 def test_json_round_trip_keeps_the_id():
     spec = golden_spec(padding="unmasked", padded_videos=10)
-    again = EncoderSpec.model_validate_json(spec.to_json())
+    again = DeepCoroSpec.model_validate_json(spec.to_json())
     assert again == spec
     assert again.encoder_id == spec.encoder_id
 
@@ -71,7 +72,7 @@ def test_json_round_trip_keeps_the_id():
 def test_the_id_does_not_depend_on_the_layout_of_the_file():
     spec = golden_spec()
     shuffled = json.dumps(dict(reversed(list(json.loads(spec.to_json()).items()))))
-    assert EncoderSpec.model_validate_json(shuffled).encoder_id == spec.encoder_id
+    assert DeepCoroSpec.model_validate_json(shuffled).encoder_id == spec.encoder_id
 
 
 def test_the_id_is_pinned():
@@ -79,7 +80,7 @@ def test_the_id_is_pinned():
     assert golden_spec().encoder_id == "golden-b46bd82daf5a"
 
 
-@pytest.mark.parametrize("field", [f for f in EncoderSpec.model_fields if f not in PARTS])
+@pytest.mark.parametrize("field", [f for f in DeepCoroSpec.model_fields if f not in PARTS])
 def test_every_field_takes_part_in_the_id(field):
     spec = golden_spec()
     changed = spec.model_copy(update={field: CHANGES[field]})
@@ -93,7 +94,7 @@ def test_parts_that_come_later_leave_the_id_of_the_vectors():
     assert (spec.heads_id, spec.text_id) == (None, None)
     assert whole.heads_id is not None
     assert whole.heads_id.startswith("heads-")
-    again = EncoderSpec.model_validate_json(whole.to_json())
+    again = DeepCoroSpec.model_validate_json(whole.to_json())
     assert (again, again.heads_id, again.text_id) == (whole, whole.heads_id, whole.text_id)
 
 

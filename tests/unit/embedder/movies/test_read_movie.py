@@ -15,12 +15,12 @@ from core.outcomes import Code, InputRefused
 from core.schema import View
 from core.uris import uri_of
 from embedder.contrast import contrast_signal
-from embedder.frames import frame_indices
-from embedder.inputs import Input, read_input, read_input_clip
+from embedder.inputs import CineFile, Input, read_input, read_input_clip
 from embedder.movies import read, stream
 from embedder.movies.read import surrogate_uid
 from embedder.movies.rows import MovieRow
 from embedder.movies.stream import container_of
+from embedder.sampling import ClipRule, frame_indices
 from tests.support.dicom import moving_frames, write_cine
 from tests.support.movies import write_movie
 
@@ -44,7 +44,12 @@ def cine_of(path, row=ROW):
 
 
 def clip_of(path, row=ROW):
-    return read_input_clip((path, cine_of(path, row).n_frames), profile="display")
+    return read_input_clip(CineFile(path, cine_of(path, row).n_frames), rule=ClipRule("display"))
+
+
+def windowed(path, frame_time_ms, window_ms):
+    item = CineFile(path, cine_of(path).n_frames, frame_time_ms)
+    return read_input_clip(item, rule=ClipRule("display", window_ms)).frames
 
 
 def refusal_of(function, *arguments):
@@ -243,7 +248,7 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
 def test_another_number_of_frames_than_known_is_refused(tmp_path):
     path = write_movie(tmp_path / "a.avi", moving_frames(20))
     with pytest.raises(InputRefused, match="20 frames decode, expected 25") as caught:
-        read_input_clip((path, 25), profile="display")
+        read_input_clip(CineFile(path, 25), rule=ClipRule("display"))
     assert caught.value.reason is Code.TRUNCATED
 
 
@@ -261,7 +266,7 @@ def test_a_movie_that_changes_meanwhile_is_refused(tmp_path, monkeypatch):
 
 
 def read_clip_of(path, n_frames):
-    return read_input_clip((path, n_frames), profile="display")
+    return read_input_clip(CineFile(path, n_frames), rule=ClipRule("display"))
 
 
 def test_memory_does_not_grow_with_the_movie(tmp_path):
@@ -274,3 +279,18 @@ def test_memory_does_not_grow_with_the_movie(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 1_000_000  # 360 more frames would be 5.9 MB
+
+
+def test_a_window_of_time_is_read_by_the_frame_time_of_the_cine(tmp_path):
+    """A longer movie than its window, in which nothing is injected: so from the start."""
+    frames = ramps()
+    path = write_movie(tmp_path / "m.avi", frames, rate=10)
+    for frame_time_ms in (100.0, 150.0):
+        nearest = [int(i * 100 / frame_time_ms + 0.5) for i in range(16)]
+        found = windowed(path, frame_time_ms, 1500.0)
+        assert np.abs(found.astype(int) - frames[nearest]).max() <= 6
+
+
+def test_a_movie_without_frame_time_is_seen_whole(tmp_path):
+    path = write_movie(tmp_path / "m.avi", ramps())
+    np.testing.assert_array_equal(windowed(path, None, 500.0), clip_of(path).frames)

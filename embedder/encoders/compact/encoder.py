@@ -1,0 +1,187 @@
+"""The `phantom-mini` encoder at work: numpy clips in, numpy vectors out, float32 in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.errors import UsageError
+from core.schema import CLIP_FRAMES
+from embedder.encoders.compact.inputs import normalise, shrink
+from embedder.encoders.compact.spec import CompactSpec
+from embedder.encoders.compact.study import CompactAggregator, CompactHeads
+from embedder.encoders.compact.video import N_SEGMENTS, CompactVideo
+from embedder.encoders.precision import full_precision
+from embedder.encoders.spec import Findings, VideoVectors
+from embedder.sampling import ClipRule
+
+
+class CompactSpace(nn.Module):
+    """What makes the vectors of the space: one file of weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.video = CompactVideo()
+        self.aggregator = CompactAggregator()
+
+
+class CompactEncoder:
+    """An `Encoder` over loaded models, which are moved to `device` and set to evaluation.
+
+    Parameters
+    ----------
+    spec : CompactSpec
+        Of the weights that the models hold.
+    space : CompactSpace
+    heads : CompactHeads
+    device : str
+        "cpu", "cuda" or what else torch knows.
+    """
+
+    def __init__(
+        self, spec: CompactSpec, space: CompactSpace, heads: CompactHeads, *, device: str = "cpu"
+    ) -> None:
+        self.spec = spec
+        self._device = torch.device(device)
+        # Convolutions over many channels are faster with the channels last in memory.
+        space = space.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._space: CompactSpace = space.eval().requires_grad_(False).to(self._device)
+        self._heads = heads.eval().requires_grad_(False).to(self._device)
+
+    @property
+    def encoder_id(self) -> str:
+        """The id of the vector space."""
+        return self.spec.encoder_id
+
+    @property
+    def heads_id(self) -> str | None:
+        """The id of its finding heads."""
+        return self.spec.heads_id
+
+    @property
+    def frames(self) -> int:
+        """Frames per clip."""
+        return CLIP_FRAMES
+
+    @property
+    def clip_rule(self) -> ClipRule:
+        """How its clips must have been made of cines."""
+        return self.spec.clip_rule
+
+    @property
+    def batch_size(self) -> int:
+        """Sixteen on a CPU, where more gain nothing; more on a GPU."""
+        return 16 if self._device.type == "cpu" else 128
+
+    def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
+        """Encode clips.
+
+        Parameters
+        ----------
+        clips : sequence of uint8 arrays
+            Of shape (16, rows, columns); sizes may differ.
+
+        Returns
+        -------
+        VideoVectors
+            One row per clip, in order.  `summaries` are the tokens of the segments, (18, 64).  What
+            shares its batch moves a row by float32 rounding.
+
+        Raises
+        ------
+        UsageError
+            A clip has another shape or type.
+        """
+        for clip in clips:
+            _check(clip)
+        with full_precision():
+            step = self.batch_size
+            starts = range(0, max(1, len(clips)), step)
+            chunks = [self._encode(clips[start : start + step]) for start in starts]
+        return VideoVectors(*(np.concatenate(rows) for rows in zip(*chunks, strict=True)))
+
+    def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
+        """Combine one study's videos, in any order.
+
+        Parameters
+        ----------
+        videos : VideoVectors
+            At least one.
+
+        Returns
+        -------
+        float32 array of shape (512,)
+            L2-normalised.
+
+        Raises
+        ------
+        UsageError
+            There is no video.
+        """
+        if not len(videos.pooled):
+            raise UsageError("a study without videos has no vector", "offer at least one video")
+        with full_precision():
+            pooled = torch.tensor(videos.pooled, device=self._device)[None]
+            return _to_numpy(F.normalize(self._space.aggregator(pooled, _all(pooled))[0], dim=0))
+
+    def encode_findings(self, videos: VideoVectors) -> Findings | None:
+        """Say what is found in one study's videos, in any order.
+
+        Returns
+        -------
+        Findings
+            `pooled` holds, for each segment in turn, the 128 numbers that its heads read.
+
+        Raises
+        ------
+        UsageError
+            There is no video.
+        """
+        if videos.summaries is None or not len(videos.summaries):
+            raise UsageError("a study without videos has no findings", "offer at least one video")
+        with full_precision():
+            tokens = torch.tensor(videos.summaries, device=self._device)[None]
+            present = _all(tokens)
+            raw = self._heads(tokens, present).flatten().cpu().tolist()
+            pooled = self._heads.pool(tokens, present).flatten()
+            return Findings(dict(zip(self.spec.head_names, raw, strict=True)), _to_numpy(pooled))
+
+    def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], ...]:
+        found = self._space.video(self._input(clips))
+        joint = self._space.aggregator(found.pooled[:, None], _all(found.pooled[:, None]))
+        tokens = found.tokens[:, :N_SEGMENTS]
+        return tuple(_to_numpy(each) for each in (found.pooled, F.normalize(joint, dim=1), tokens))
+
+    def _input(self, clips: Sequence[NDArray[np.uint8]]) -> Float[Tensor, "videos 16 128 128"]:
+        if not clips:
+            return torch.empty(0, CLIP_FRAMES, self.spec.size, self.spec.size, device=self._device)
+        # Sums over slices use one core each, and let go of Python's lock.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            small = [torch.from_numpy(each) for each in threads.map(shrink, clips)]
+        # One by one, a clip stays in the processor's cache: twice as fast as all at once.
+        return torch.stack([normalise(each.to(self._device)) for each in small])
+
+
+def _all(videos: Float[Tensor, "studies videos ..."]) -> Bool[Tensor, "studies videos"]:
+    return torch.ones(videos.shape[:2], dtype=torch.bool, device=videos.device)
+
+
+def _check(clip: NDArray[np.uint8]) -> None:
+    if clip.ndim != 3 or clip.dtype != np.uint8 or len(clip) != CLIP_FRAMES or not clip.size:
+        raise UsageError(
+            f"a clip is {clip.dtype} of shape {clip.shape}: expected uint8 of "
+            f"({CLIP_FRAMES}, rows, columns)",
+            "choose frames with embedder.frames first",
+        )
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.cpu().numpy()
+    return array
