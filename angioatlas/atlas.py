@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
+from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
-from angioatlas.identities import lookup_identity, map_file
+from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.patients import find_patient
@@ -34,6 +35,7 @@ from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
+from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
@@ -273,6 +275,44 @@ class Atlas:
                 where=where,
             )
 
+    def import_labels(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        kind: LabelKind | str | None = None,
+        replace: bool = False,
+    ) -> labels_.LabelReport:
+        """Import label tables (CSV) with original identifiers; see `labels.import_labels`.
+
+        Parameters
+        ----------
+        paths : sequence of path
+            Files, or folders with files named as the tables (``events.csv``).
+        kind : LabelKind, optional
+            The table that the files hold, when their names do not tell.
+        replace : bool
+            The files are whole: rows of their tables that they do not have are withdrawn.
+
+        Raises
+        ------
+        UsageError
+            When a file or a cell cannot be used.  Nothing is imported then.
+        IdentityError
+            When the store is pseudonymised and its key is not here.
+        """
+        return labels_.import_labels(
+            self.store,
+            [Path(path) for path in paths],
+            identity=store_identity(self.store.identity, self.settings.identity_key),
+            kind=None if kind is None else LabelKind(kind),
+            replace=replace,
+        )
+
+    def labels(self, kind: LabelKind | str) -> pd.DataFrame:
+        """Return the labels of one table, one a row, by patient and date."""
+        with self.snapshot() as snapshot:
+            return _frame(snapshot.labels(LabelKind(kind)))
+
     def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
         """Build and save the exact index of the version that this Atlas reads."""
         with self.snapshot() as snapshot:
@@ -290,6 +330,7 @@ class Atlas:
         format: Format | str | None = None,
         encoder: str | None = None,
         source_paths: bool = False,
+        reports: bool = False,
         overwrite: bool = False,
     ) -> export_.ExportReport:
         """Write what is visible as DuckDB, Parquet or CSV; see `export.export`."""
@@ -302,6 +343,7 @@ class Atlas:
                 encoder_id=choose_space(snapshot, encoder, self.settings),
                 format=export_.choose_format(out, None if format is None else Format(format)),
                 source_paths=source_paths,
+                reports=reports,
                 overwrite=overwrite,
             )
 
@@ -319,6 +361,11 @@ class Atlas:
                 "videos": snapshot.videos().num_rows,
                 "inputs": sum(counts.values()),
                 **{f"inputs {status}": count for status, count in statuses.items()},
+                **{
+                    f"labels {kind}": rows.num_rows
+                    for kind in LabelKind
+                    if (rows := snapshot.label_rows(kind)).num_rows
+                },
                 "encoders": snapshot.spaces(),
                 "finding heads": sorted(
                     {heads for space in snapshot.spaces() for heads in snapshot.heads(space)}

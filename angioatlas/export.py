@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from angioatlas.findings import long_table
 from core.errors import StoreError, UsageError
+from core.labels import LabelKind
 from core.provenance import RESEARCH_USE, software, utc_now
 from core.schema import EMBEDDING_DIM, Format, Level
 from core.segments import HEADS
@@ -43,6 +44,8 @@ class ExportReport:
     studies: int
     videos: int
     findings: int
+    labels: dict[str, int]
+    """Rows of each label table; reports only when they were asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -78,9 +81,10 @@ def export(
     encoder_id: str,
     format: Format,
     source_paths: bool = False,
+    reports: bool = False,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Write the studies and videos of a snapshot that one encoder has vectors for, and findings.
+    """Write what one encoder has vectors for in a snapshot, with findings, and all labels.
 
     Parameters
     ----------
@@ -95,6 +99,8 @@ def export(
     format : Format
     source_paths : bool
         Also write `source_uri`; file paths may name patients.
+    reports : bool
+        Also write the texts of reports, which may name persons.
     overwrite : bool
         Replace `out` when it exists.
 
@@ -115,9 +121,14 @@ def export(
                 for level in Level
             }
             n_findings = _write_findings(connection, snapshot, encoder_id)
+            labels = {
+                kind.value: _write_labels(connection, snapshot, kind)
+                for kind in LabelKind
+                if reports or kind is not LabelKind.REPORTS
+            }
             _write_provenance(connection, store, snapshot, encoder_id)
             if format is not Format.DUCKDB:
-                _copy_out(connection, partial, format)
+                _copy_out(connection, partial, format, labels)
     return ExportReport(
         str(out),
         format,
@@ -126,6 +137,7 @@ def export(
         studies=counts[Level.STUDY],
         videos=counts[Level.VIDEO],
         findings=n_findings,
+        labels=labels,
     )
 
 
@@ -212,6 +224,18 @@ def _write_findings(
     return int(counted[0][0])
 
 
+def _write_labels(
+    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, kind: LabelKind
+) -> int:
+    """Write a label table, of patients without a study here too; it may be without rows."""
+    rows = snapshot.labels(kind)
+    connection.register("arriving", rows)
+    connection.execute(f"create table {kind.value} as from arriving")
+    connection.unregister("arriving")
+    _comment(connection, kind.value, rows.column_names)
+    return int(rows.num_rows)
+
+
 def _with_heads(wide: pa.Table, heads_id: str) -> pa.Table:
     rows = long_table(wide)
     return rows.append_column("heads_id", pa.array([heads_id] * rows.num_rows, pa.string()))
@@ -247,9 +271,11 @@ def _write_provenance(
     connection.executemany("insert into provenance values (?, ?)", list(rows.items()))
 
 
-def _copy_out(connection: duckdb.DuckDBPyConnection, folder: Path, format: Format) -> None:
+def _copy_out(
+    connection: duckdb.DuckDBPyConnection, folder: Path, format: Format, labels: Iterable[str]
+) -> None:
     folder.mkdir()
-    for table in ("studies", "videos", "findings", "provenance"):
+    for table in ("studies", "videos", "findings", *labels, "provenance"):
         file = str(folder / f"{table}.{format.value}").replace("'", "''")
         header = ", header" if format is Format.CSV else ""
         connection.execute(f"copy {table} to '{file}' (format {format.value}{header})")

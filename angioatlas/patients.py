@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow.compute as pc
 
+from core.labels import LabelKind
 from store.snapshot import Snapshot
 from store.store import Store
 
@@ -34,4 +35,12 @@ def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | No
                 row for uid in set(rows["study_uid"].to_pylist()) for row in ledger.of_study(uid)
             ]
             return patient_id, sorted(found | {row.sop_uid for row in inputs if row.sop_uid})
+        if _has_labels(snapshot, patient_id):
+            return patient_id, [patient_id]
     return None, []
+
+
+def _has_labels(snapshot: Snapshot, patient_id: str) -> bool:
+    """Whether there are labels of a patient, who then need not have a study."""
+    columns = (snapshot.label_rows(kind)["patient_id"] for kind in LabelKind)
+    return any(pc.index(column, patient_id).as_py() >= 0 for column in columns)

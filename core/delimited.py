@@ -7,7 +7,8 @@ never quotes more of a cell than a small number: a cell may hold a patient's nam
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,16 @@ class Row:
     """Stripped; a column that the table has not is absent."""
 
 
-def read_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+_PLAIN_NUMBER = re.compile(r"-?\d{1,3}(\.\d{1,3})?", re.ASCII)
+
+
+def read_rows(
+    path: Path,
+    columns: Mapping[str, Sequence[str]],
+    *,
+    required: Collection[str] = (),
+    only: bool = False,
+) -> Iterator[Row]:
     """Read the rows of a table.
 
     Parameters
@@ -38,6 +48,10 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Row]
     columns : mapping
         The columns to read, by the name they get, each with the names that the table may use for
         them (whatever the case).  Other columns are ignored, empty lines too.
+    required : collection of str
+        Of these columns, those that the table must have, even when it has no rows.
+    only : bool
+        Refuse a table with other columns instead of ignoring them.
 
     Yields
     ------
@@ -46,8 +60,9 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Row]
     Raises
     ------
     UsageError
-        When the file cannot be read, is too large, is no UTF-8, names a column twice, or has a row
-        of another length than its first line.
+        When the file cannot be read, is too large, is no UTF-8, names a column twice, lacks one
+        that is required, has one that is not wanted, or has a row of another length than its first
+        line.
     """
     try:
         size = path.stat().st_size
@@ -56,7 +71,9 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Row]
                 f"{path} has {size} bytes, expected {MAX_BYTES} at the most", "split the table"
             )
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _rows(path, file, columns)
+            header = _header(path, file, columns)
+            _check_columns(path, header, required, only=only)
+            yield from _rows(path, file, header)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text", "save it as CSV in UTF-8") from error
     except OSError as error:
@@ -69,15 +86,29 @@ def read_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Row]
 
 def bad_cell(path: Path, line: int, column: str, expected: str, found: str) -> UsageError:
     """Return the error of a cell that cannot be used."""
-    plain = found.isascii() and found.isdigit() and len(found) <= 3
-    shown = found if plain else f"a text of {len(found)} characters" if found else "nothing"
     return UsageError(
-        f"{path}, line {line}, column {column}: expected {expected}, found {shown}",
+        f"{path}, line {line}, column {column}: expected {expected}, found {shown(found)}",
         "correct the table",
     )
 
 
-def _rows(path: Path, lines: Iterator[str], columns: Mapping[str, Sequence[str]]) -> Iterator[Row]:
+def shown(found: str) -> str:
+    """Return what a message may say of a cell: a small number as it is, else its length."""
+    if _PLAIN_NUMBER.fullmatch(found):
+        return found
+    return f"a text of {len(found)} characters" if found else "nothing"
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The first line of a table: what separates its cells, their names, which are wanted where."""
+
+    separator: str
+    names: Sequence[str]
+    places: Mapping[str, int]
+
+
+def _header(path: Path, lines: Iterator[str], columns: Mapping[str, Sequence[str]]) -> _Header:
     first = next(lines, "")
     wanted = {alias.casefold(): name for name, aliases in columns.items() for alias in aliases}
     separator = max(SEPARATORS, key=lambda each: sum(c in wanted for c in _names(first, each)))
@@ -92,18 +123,42 @@ def _rows(path: Path, lines: Iterator[str], columns: Mapping[str, Sequence[str]]
             )
         if known is not None:
             places[known] = i
+    return _Header(separator, header, places)
+
+
+def _check_columns(path: Path, header: _Header, required: Collection[str], *, only: bool) -> None:
+    missing = [name for name in required if name not in header.places]
+    if missing:
+        # Cells of the first line are not quoted: without a header they are those of a patient.
+        found = ", ".join(header.places) or "none of them"
+        raise UsageError(
+            f"{path}: expected the columns {', '.join(required)}, found {found}",
+            "name the columns in the first line",
+        )
+    known = set(header.places.values())
+    others = [i for i in range(len(header.names)) if i not in known]
+    if only and others:
+        raise UsageError(
+            f"{path} has columns that are not known: "
+            + ", ".join(f"{header.names[i]!r} (column {i + 1})" for i in others),
+            "leave them out, or name them as the documents do",
+        )
+
+
+def _rows(path: Path, lines: Iterator[str], header: _Header) -> Iterator[Row]:
+    separator, names = header.separator, header.names
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:
         line = reader.line_num + 1
         if not any(cells):
             continue
-        if len(cells) != len(header):
+        if len(cells) != len(names):
             raise UsageError(
-                f"{path}, line {line}: expected {len(header)} cells separated by "
+                f"{path}, line {line}: expected {len(names)} cells separated by "
                 f"{SEPARATORS[separator]}, found {len(cells)}",
                 "correct the table",
             )
-        yield Row(line, {name: cells[i].strip() for name, i in places.items()})
+        yield Row(line, {name: cells[i].strip() for name, i in header.places.items()})
 
 
 def _names(line: str, separator: str) -> list[str]:

@@ -82,6 +82,10 @@ class Identity(ABC):
         """Return the id of the unknown patient who is this (original) study alone."""
 
     @abstractmethod
+    def label(self, original: str) -> str:
+        """Return the store's id for the original id of a label, such as a laboratory number."""
+
+    @abstractmethod
     def shift_days(self, patient_id: str) -> int:
         """Return the whole days by which dates of the *store's* `patient_id` are moved."""
 
@@ -140,6 +144,10 @@ class KeptIdentity(Identity):
         """Return the study UID behind the prefix ``unknown-``."""
         return UNKNOWN_PREFIX + study_uid
 
+    def label(self, original: str) -> str:
+        """Return `original`."""
+        return original
+
     def shift_days(self, patient_id: str) -> int:
         """Return 0."""
         return 0
@@ -197,6 +205,10 @@ class PseudonymisedIdentity(Identity):
     def unknown_patient(self, study_uid: str) -> str:
         """Return 32 hex digits of the study behind the prefix ``unknown-``."""
         return UNKNOWN_PREFIX + self._hash("unknown-patient", study_uid).hex()[:32]
+
+    def label(self, original: str) -> str:
+        """Return 32 hex digits."""
+        return self._hash("label", original).hex()[:32]
 
     def shift_days(self, patient_id: str) -> int:
         """Return the patient's constant, in ±1..365; 0 when dates are not shifted."""

@@ -1,9 +1,10 @@
-"""What each column of the fact tables and of findings means; exports carry these as comments."""
+"""What each column of an exported table means; exports carry these as comments."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from core.labels import LABELS
 from core.segments import FINDINGS
 
 _UID = "surrogate UID under 2.25 unless identifiers are kept"
@@ -48,6 +49,10 @@ COMMENTS: Final[dict[str, dict[str, str]]] = {
             for each in FINDINGS
             if each.is_probability
         },
+    },
+    **{
+        kind.value: {column.name: column.meaning for column in table.columns}
+        for kind, table in LABELS.items()
     },
 }
 """By table and column; `commit_id` and `input_hash` stay inside the store."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -22,6 +22,7 @@ from core.errors import StoreError
 from core.provenance import software_version
 from store.batch import CommitBatch
 from store.inputs import rows_to_arrow
+from store.labels import LabelBatch
 from store.lease import Lease, LeaseInfo
 from store.locks import Pins
 from store.rows import (
@@ -35,6 +36,7 @@ from store.tables import SCHEMAS, Tables, space_table
 from store.tombstones import Tombstones
 
 EMBED: Final = "embed"
+LABELS: Final = "labels"
 COMPACT: Final = "compact"
 PURGE: Final = "purge"
 
@@ -50,7 +52,7 @@ class CommitRecord:
     commit_id : str
         What the rows of this commit carry; never used again.
     kind : str
-        ``embed``, ``compact`` or ``purge``.
+        ``embed``, ``labels``, ``compact`` or ``purge``.
     run_id : str
         The run that made it.
     encoder_id : str or None
@@ -170,11 +172,11 @@ class StoreWriter(Closing):
             deleted before this writer was opened, or a write fails.  Nothing is visible then.
         """
         batch.check()
-        if self._tombstones.among(study.patient_id for study in batch.studies):
-            raise StoreError(
-                "the batch holds a study of a patient who was deleted from this store",
-                "skip the patient's inputs with the code patient_deleted",
-            )
+        self._refuse_deleted(
+            (study.patient_id for study in batch.studies),
+            "a study",
+            "skip the patient's inputs with the code patient_deleted",
+        )
         commit_id = uuid.uuid4().hex
         run_id = self._lease.info.run_id
         parts: list[tuple[str, pa.Table]] = [
@@ -203,6 +205,23 @@ class StoreWriter(Closing):
         versions = dict(self._log[-1].table_versions)
         versions.update({name: self._append(name, rows) for name, rows in parts if rows.num_rows})
         return self.publish(EMBED, versions, commit_id=commit_id, encoder_id=batch.encoder_id)
+
+    def commit_labels(self, batch: LabelBatch) -> int:
+        """Make the labels in `batch` visible at once and return the new store version.
+
+        Raises
+        ------
+        StoreError
+            When the batch contradicts itself (see `LabelBatch.check`), holds a patient that was
+            deleted before this writer was opened, or a write fails.  Nothing is visible then.
+        """
+        batch.check()
+        self._refuse_deleted(batch.patients(), "a label", "leave the patient's rows out")
+        commit_id = uuid.uuid4().hex
+        versions = dict(self._log[-1].table_versions)
+        for name, rows in batch.to_arrow(commit_id).items():
+            versions[name] = self._append(name, rows)
+        return self.publish(LABELS, versions, commit_id=commit_id)
 
     def publish(
         self,
@@ -235,6 +254,12 @@ class StoreWriter(Closing):
         self._log.append(record)
         self._lease.beat()
         return record.version
+
+    def _refuse_deleted(self, patients: Iterable[str], what: str, hint: str) -> None:
+        if self._tombstones.among(patients):
+            raise StoreError(
+                f"the batch holds {what} of a patient who was deleted from this store", hint
+            )
 
     def _append(self, name: str, rows: pa.Table) -> int:
         if not self.tables.exists(name):

@@ -19,12 +19,13 @@ from typing import Final
 import pyarrow as pa
 
 from core.errors import LeaseHeldError, StoreError
+from core.labels import LabelKind
 from core.schema import Level
 from core.settings import RetentionSettings
 from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter, read_log
 from store.snapshot import Snapshot
 from store.store import Store
-from store.tables import FACT_TABLES, LOG_TABLES, Tables, key_column, space_table
+from store.tables import LOG_TABLES, Tables, key_column, space_table
 from store.tombstones import HIDDEN, PURGED, write_tombstone
 
 RETENTION: Final = RetentionSettings()
@@ -245,7 +246,7 @@ def _rewrite_all(store: Store, writer: StoreWriter) -> tuple[dict[str, int], dic
     removed: dict[str, int] = {}
     with store.snapshot() as snapshot:
         keep = _visible_keys(snapshot)
-    for name in (*FACT_TABLES, *store.tables.space_tables()):
+    for name in store.tables.commit_tables():
         wanted = keep.get(name, set())
         surplus = store.tables.count(name) - len(wanted)
         if surplus or store.tables.is_fragmented(name):
@@ -269,6 +270,11 @@ def _visible_keys(snapshot: Snapshot) -> dict[str, set[RowKey]]:
         "inputs": pairs(snapshot.inputs(), "uri"),
         "videos": pairs(snapshot.videos(), "sop_uid"),
         "studies": pairs(snapshot.studies(), "study_uid"),
+        **{
+            kind.value: pairs(snapshot.label_rows(kind), "row_id")
+            for kind in LabelKind
+            if kind.value in snapshot.commit.table_versions
+        },
     }
     for encoder_id in snapshot.spaces():
         for level in Level:
@@ -298,7 +304,7 @@ def _drop_retired(store: Store, writer: StoreWriter) -> None:
     last = writer.log[-1]
     kept = [record for record in writer.log if record.version >= last.oldest_readable]
     tags = {record.tag for record in kept}
-    for name in (*FACT_TABLES, *store.tables.space_tables()):
+    for name in store.tables.commit_tables():
         store.tables.keep_only_tags(name, tags)
         writer.step(f"untag {name}")
         if name not in last.table_versions:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from core.closing import Closing
 from core.errors import NotFoundError, StoreError, UsageError
+from core.labels import LABELS, LabelKind
 from core.schema import EMBEDDING_DIM, Level
 from core.segments import HEADS
 from store.commits import CommitRecord
@@ -37,6 +38,7 @@ from store.visibility import (
     read_finding_keys,
     read_findings,
     read_inputs,
+    read_labels,
     read_study_keys,
     read_video_keys,
     read_videos,
@@ -91,6 +93,7 @@ class Snapshot(Closing):
         self._lock = threading.RLock()
         self._keys: dict[tuple[str, Level], pa.Table] = {}
         self._finding_keys: dict[str, pa.Table] = {}
+        self._labels: dict[LabelKind, pa.Table] = {}
         self._closed = False
         self.commit = commit
         self.deletions = len(tombstones)
@@ -127,12 +130,40 @@ class Snapshot(Closing):
         with self._lock:
             return read_inputs(self._tables, self.commit.table_versions, self._facts)
 
+    def labels(self, kind: LabelKind) -> pa.Table:
+        """Return the visible rows of a label table, by patient and date.
+
+        Returns
+        -------
+        pa.Table
+            The columns that `core.labels` declares, in that order.
+        """
+        rows = self.label_rows(kind).select(LABELS[kind].names)
+        # Rows of a patient by date; what is left of the order is that of the row ids.
+        order = [name for name in ("patient_id", "date") if name in rows.column_names]
+        return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))
+
+    def label_rows(self, kind: LabelKind) -> pa.Table:
+        """Return the visible rows of a label table with `row_id` and `commit_id`, by row_id."""
+        with self._lock:
+            if kind not in self._labels:
+                self._labels[kind] = read_labels(
+                    self._tables,
+                    self.commit.table_versions,
+                    kind.value,
+                    facts=self._facts,
+                    tombstones=self._tombstones,
+                )
+            return self._labels[kind]
+
     def ledger(self) -> Ledger:
         """Return the ledger for look-ups; build it once and keep it."""
         return Ledger(self.inputs())
 
     def sql(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
-        """Answer one SELECT over the views `studies`, `videos` and `inputs`.
+        """Answer one SELECT over the views `studies`, `videos`, `inputs` and the label tables.
+
+        Reports are not among them: they may name persons.
 
         Parameters
         ----------
@@ -350,7 +381,11 @@ class Snapshot(Closing):
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         self._check_open()
-        return locked({"studies": self.studies(), "videos": self.videos(), "inputs": self.inputs()})
+        labels = {
+            kind.value: self.labels(kind) for kind in LabelKind if kind is not LabelKind.REPORTS
+        }
+        facts = {"studies": self.studies(), "videos": self.videos(), "inputs": self.inputs()}
+        return locked(facts | labels)
 
     def _read_keys(self, encoder_id: str, level: Level) -> pa.Table:
         self._check_space(encoder_id)

@@ -28,6 +28,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from core.errors import StoreError
+from core.labels import LABELS, ColumnType, LabelTable
 from core.schema import EMBEDDING_DIM
 from core.segments import HEADS
 
@@ -38,6 +39,24 @@ _VECTOR: Final = pa.list_(pa.float32(), EMBEDDING_DIM)
 def _schema(required: str, **optional: pa.DataType) -> pa.Schema:
     fields = [pa.field(name, pa.string(), nullable=False) for name in required.split()]
     return pa.schema(fields + [pa.field(name, kind) for name, kind in optional.items()])
+
+
+_LABEL_TYPES: Final[dict[ColumnType, pa.DataType]] = {
+    "date": pa.date32(),
+    "number": pa.float64(),
+    "segments": pa.list_(pa.string()),
+}
+"""Of label columns; every other one is text."""
+
+
+def _label_schema(table: LabelTable) -> pa.Schema:
+    stored = {
+        column.name: _LABEL_TYPES.get(column.type, pa.string())
+        for column in table.columns
+        # Of every label the patient is known, so that it can be deleted with the patient.
+        if column.name != "patient_id"
+    }
+    return _schema("row_id commit_id patient_id", **stored, withdrawn=pa.bool_())
 
 
 SCHEMAS: Final[dict[str, pa.Schema]] = {
@@ -94,12 +113,15 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
         pooled=pa.list_(pa.float32()),
         **dict.fromkeys(HEADS, pa.float32()),
     ),
+    **{kind.value: _label_schema(table) for kind, table in LABELS.items()},
 }
 """The columns of every table, by its last name."""
 
 FACT_TABLES: Final = ("inputs", "videos", "studies")
 LOG_TABLES: Final = ("meta", "commits", "tombstones")
 SPACE_TABLES: Final = ("video_vectors", "study_vectors", "findings")
+LABEL_TABLES: Final = tuple(kind.value for kind in LABELS)
+"""Made with their first rows, so that a store without labels has none of them."""
 
 KEY_COLUMN: Final = {
     "inputs": "uri",
@@ -108,6 +130,7 @@ KEY_COLUMN: Final = {
     "video_vectors": "sop_uid",
     "study_vectors": "study_uid",
     "findings": "study_uid",
+    **dict.fromkeys(LABEL_TABLES, "row_id"),
 }
 """What, together with `commit_id`, is unique in a table (a commit has one set of heads)."""
 
@@ -196,6 +219,11 @@ class Tables:
         spaces = self._root / "spaces"
         found = spaces.glob("*/*.lance") if spaces.is_dir() else ()
         return sorted(f"spaces/{path.parent.name}/{path.stem}" for path in found)
+
+    def commit_tables(self) -> list[str]:
+        """Return the names of all tables on disk whose rows carry a `commit_id`."""
+        labels = [name for name in LABEL_TABLES if self.exists(name)]
+        return [*FACT_TABLES, *labels, *self.space_tables()]
 
     def append(self, name: str, rows: pa.Table) -> int:
         """Add `rows` to the table and return its new Lance version."""

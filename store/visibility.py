@@ -8,7 +8,9 @@ A row counts when its `commit_id` is among the commits of the version.  Then:
 * in an encoder space, a study is visible when its current vector was made from the inputs that the
   study now has (equal `input_hash`), and its video vectors are those of that vector's commit;
 * findings of a study are visible when they are the last committed ones of their set of heads and
-  were made from the inputs that the study now has.
+  were made from the inputs that the study now has;
+* the current row of a label is its last committed one; it is visible unless it was withdrawn, its
+  patient is deleted, or its study was a deleted patient's.
 """
 
 from __future__ import annotations
@@ -202,6 +204,27 @@ def read_findings(
         raise StoreError(f"{name} has {len(places)} rows of {len(order)} that are visible")
     schema = pa.schema([schema_of(name).field(column) for column in wanted])
     return pa.Table.from_batches(batches, schema=schema).take(np.argsort(places))
+
+
+def read_labels(
+    tables: Tables, at: Mapping[str, int], name: str, *, facts: Facts, tombstones: Tombstones
+) -> pa.Table:
+    """Return the visible rows of a label table, by row_id."""
+    rows = read_at(tables, at, name)
+    deleted = tombstones.among(rows["patient_id"].to_pylist())
+    of_study = (
+        ""
+        if "study_uid" not in rows.column_names
+        else (" AND (study_uid IS NULL OR study_uid NOT IN (SELECT study_uid FROM hidden))")
+    )
+    return _query(
+        f"SELECT * FROM ({_CURRENT.format(key='row_id')}) WHERE NOT withdrawn"
+        f" AND patient_id NOT IN (SELECT patient_id FROM deleted){of_study} ORDER BY row_id",
+        rows=rows,
+        commits=facts.commits,
+        hidden=facts.hidden_studies,
+        deleted=pa.table({"patient_id": pa.array(deleted, pa.string())}),
+    ).cast(schema_of(name))
 
 
 def by_commit(commit_ids: set[str]) -> str | None:

@@ -29,18 +29,29 @@ def export(
     source_paths: Annotated[
         bool, typer.Option("--source-paths", help="Include file paths, which may name patients.")
     ] = False,
+    reports: Annotated[
+        bool,
+        typer.Option("--reports", help="Include the texts of reports, which may name persons."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write the visible studies and videos of one store version, embeddings included.
+    """Write the studies, videos, findings and labels of one store version, embeddings included.
 
     Example: angioatlas export cohort.duckdb --store atlas
     """
     report = open_atlas(store, version=version).export(
-        out, format=format, encoder=encoder, source_paths=source_paths, overwrite=overwrite
+        out,
+        format=format,
+        encoder=encoder,
+        source_paths=source_paths,
+        reports=reports,
+        overwrite=overwrite,
     )
     if json:
         print_json(report.as_dict())
         return
-    print_facts(report.as_dict())
+    facts = report.as_dict()
+    labels = {f"labels {table}": rows for table, rows in facts.pop("labels").items()}
+    print_facts(facts | labels)
     print_notice(report.encoder_id)
