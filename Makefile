@@ -5,9 +5,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-.PHONY: help install test test-slow coverage check format docs bench clean
+.PHONY: help install demo test test-slow coverage check format docs bench \
+  phantom-encoder phantom-retrieval clean
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 install: $(INSTALLED)  ## make .venv with everything pinned in requirements.lock
 
@@ -19,6 +20,10 @@ $(INSTALLED): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[cpu,movies,dev]'
 	$(BIN)/python -m pip check
 	touch $@
+
+DEMO ?= angioatlas-demo
+demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
+	$(BIN)/angioatlas demo --folder $(DEMO)
 
 test: $(INSTALLED)  ## run the default tests (offline, CPU)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -45,6 +50,13 @@ docs: $(INSTALLED)  ## write the generated pages of docs/
 
 bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
+
+PHANTOM_WORK ?= build/phantom-mini
+phantom-encoder: $(INSTALLED)  ## make the weights of phantom-mini; long, gigabytes of disk
+	$(BIN)/python -m angioatlas.phantom_mini --work $(PHANTOM_WORK)
+
+phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; long, gigabytes
+	$(BIN)/python -m benchmarks.phantom_retrieval --work $(PHANTOM_WORK)/evaluation
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
