@@ -12,12 +12,15 @@ from typer.core import TyperGroup
 
 from angioatlas.cli import (
     config,
+    demo,
     doctor,
     embed,
     encoders,
     export,
     findings,
     index,
+    labels,
+    phantom,
     search,
     similar,
     store,
@@ -74,14 +77,17 @@ def root(
     """Take the options that stand before the verb; the group's help is set above."""
 
 
+app.command("demo")(demo.demo)
 app.command("embed")(embed.embed)
 app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
 app.command("export")(export.export)
+app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(index.app, name="index")
+app.add_typer(labels.app, name="labels")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 

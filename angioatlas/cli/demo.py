@@ -1,0 +1,95 @@
+"""`angioatlas demo`: phantoms with known truth, embedded, asked, held against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from angioatlas.cli.options import JsonOption
+from angioatlas.cli.output import print_json, print_notice, print_table, progress, say
+from angioatlas.demo_settings import DemoSettings
+from core.settings import load_settings
+from phantom.cohort_settings import INVENTED
+from phantom.seeds import DEMO_SEEDS
+
+if TYPE_CHECKING:
+    from angioatlas.demo_report import DemoAnswer, DemoReport
+
+_DEFAULT = DemoSettings()
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="New folder, or one with the same demo.")] = Path(
+        "angioatlas-demo"
+    ),
+    patients: Annotated[int, typer.Option(help="How many patients.")] = _DEFAULT.patients,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help=f"Of the cohort; {DEMO_SEEDS[0]} to {DEMO_SEEDS[-1]} are kept for demos."
+        ),
+    ] = _DEFAULT.seed,
+    size: Annotated[int, typer.Option(help="Rows and columns of a picture.")] = _DEFAULT.size,
+    json: JsonOption = False,
+) -> None:
+    """Write a cohort of phantoms, embed it, search it, and hold the answers against the truth.
+
+    Needs no network. The same command again skips what is done.
+
+    Example: angioatlas demo --folder angioatlas-demo
+    """
+    from angioatlas.demo import demo  # brings LanceDB and the renderer: not for --help
+
+    with progress(quiet=json) as on_progress:
+        report = demo(
+            folder,
+            settings=load_settings(),
+            options=DemoSettings(patients, seed, size),
+            on_progress=on_progress,
+        )
+    print_json(report.as_dict()) if json else _print(report)
+
+
+def _print(report: DemoReport) -> None:
+    times = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in report.seconds.items())
+    say(
+        f"{report.patients} patients, {report.studies} studies, {report.videos} videos in "
+        f"{report.places.store} ({times})"
+    )
+    if report.left_out:
+        say(
+            f"{report.left_out} runs were left out by the rules of docs/runs.md: "
+            f"angioatlas store inputs --status skipped --store {report.places.store}"
+        )
+    for answer in report.answers:
+        say("")
+        _print_answer(answer)
+    say(f"\nFrames of these hits, one row a question: {report.places.picture}")
+    say("\nGo on with")
+    for command in report.next_commands():
+        say(f"  {command}")
+    say("")
+    say(INVENTED, style="dim")
+    print_notice(report.encoder_id)
+
+
+def _print_answer(answer: DemoAnswer) -> None:
+    asked = f'angioatlas search "{answer.text}"'
+    if answer.case is not None:
+        asked = f"angioatlas similar {answer.case}"
+    say(asked, style="bold")
+    say(f"  true of {answer.positives} of {answer.studies} studies: {answer.text}")
+    print_table(
+        [
+            {
+                "": "✓" if hit.right else "✗",
+                "rank": hit.rank,
+                "score": f"{hit.score:.3f}",
+                "patient": hit.patient_id,
+                "true findings": hit.truth,
+            }
+            for hit in answer.hits
+        ]
+    )

@@ -1,0 +1,154 @@
+"""What the demo found, and how that is held against the truth."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from angioatlas.demo_settings import DemoPlaces
+from core.provenance import RESEARCH_USE
+from phantom.cohort_settings import INVENTED
+from phantom.concepts import EVALUATION_QUERIES, holds
+from phantom.truth_tables import StudyTruth, in_words
+
+
+@dataclass(frozen=True)
+class DemoHit:
+    """One ranked study beside its truth.
+
+    Attributes
+    ----------
+    rank : int
+    score : float
+        Cosine similarity.
+    study_uid, patient_id : str
+    right : bool
+        Whether what was asked for is true of the study.
+    truth : str
+        Its true findings in words.
+    """
+
+    rank: int
+    score: float
+    study_uid: str
+    patient_id: str
+    right: bool
+    truth: str
+
+
+@dataclass(frozen=True)
+class DemoAnswer:
+    """One question and its best hits.
+
+    Attributes
+    ----------
+    text : str
+        What has to be true of a hit, a query of the retrieval evaluation.
+    case : str or None
+        The UID of the study whose like was looked for; None when the text was.
+    studies, positives : int
+        How many studies could be found, and of how many of them it is true: the base rate.
+    hits : tuple of DemoHit
+    """
+
+    text: str
+    case: str | None
+    studies: int
+    positives: int
+    hits: tuple[DemoHit, ...]
+
+    @property
+    def right(self) -> int:
+        """How many hits are right."""
+        return sum(hit.right for hit in self.hits)
+
+
+@dataclass
+class DemoReport:
+    """What the demo did and found.
+
+    Attributes
+    ----------
+    folder : Path
+    patients, studies, videos : int
+        That are in the store.
+    left_out : int
+        Runs that the rules for diagnostic runs left out of it.
+    encoder_id : str
+    seconds : dict of str to float
+        What each step took.
+    answers : list of DemoAnswer
+        Three texts, and one study whose like is looked for.
+    """
+
+    folder: Path
+    patients: int = 0
+    studies: int = 0
+    videos: int = 0
+    left_out: int = 0
+    encoder_id: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    answers: list[DemoAnswer] = field(default_factory=list)
+
+    @property
+    def places(self) -> DemoPlaces:
+        """Where things are."""
+        return DemoPlaces(self.folder)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain values for JSON."""
+        about = {
+            "store": self.places.store,
+            "picture": self.places.picture,
+            "next": self.next_commands(),
+            "notice": f"{INVENTED} {RESEARCH_USE}",
+        }
+        return asdict(self) | about
+
+    def next_commands(self) -> list[str]:
+        """Return commands to go on with, for the demo's folder."""
+        store = shlex.quote(str(self.places.store))
+        found = [hit.study_uid for answer in self.answers for hit in answer.hits]
+        study = found[0] if found else "STUDY"
+        return [
+            f'angioatlas search "left main stenosis" --store {store}',
+            f"angioatlas similar {study} --store {store}",
+            f"angioatlas findings {study} --store {store}",
+            f"angioatlas labels show events --store {store}",
+            f"angioatlas export demo.duckdb --store {store}",
+        ]
+
+
+def held_against(
+    truth: Mapping[str, StudyTruth], hits: pd.DataFrame, *, text: str, case: str | None = None
+) -> DemoAnswer:
+    """Hold ranked studies against the truth.
+
+    Parameters
+    ----------
+    truth : mapping
+        Of the studies that could be found, by study UID.
+    hits : DataFrame
+        Columns rank, score, study_uid; best first.
+    text, case
+        See `DemoAnswer`.
+    """
+    concept = EVALUATION_QUERIES[text]
+    right = {uid: bool(holds(concept, of, of.disease)) for uid, of in truth.items()}
+    ranked = tuple(
+        DemoHit(
+            int(row["rank"]),
+            float(row["score"]),
+            row["study_uid"],
+            truth[row["study_uid"]].patient_id,
+            right[row["study_uid"]],
+            in_words(truth[row["study_uid"]]),
+        )
+        for row in hits.to_dict("records")
+    )
+    return DemoAnswer(text, case, len(truth), sum(right.values()), ranked)

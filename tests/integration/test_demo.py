@@ -1,0 +1,111 @@
+"""The whole demo: with the encoder that is shipped, or an untrained one before there is one."""
+
+from __future__ import annotations
+
+import imagecodecs
+import pytest
+
+from angioatlas.atlas import Atlas
+from angioatlas.demo import demo
+from angioatlas.demo_settings import HITS, QUERIES, DemoSettings
+from core.settings import load_settings
+from embedder.encoders.registry import BUNDLED, SPEC_FILE
+from phantom.concepts import EVALUATION_QUERIES, holds
+from phantom.seeds import DEMO_SEEDS
+from phantom.truth_tables import read_truth
+from tests.support.compact import write_untrained
+
+SHIPPED = (BUNDLED / "phantom-mini" / SPEC_FILE).exists()
+SMALL = DemoSettings(patients=3, seed=DEMO_SEEDS[1], size=64)
+
+
+def settings_with_encoder(home):
+    settings = load_settings(encoders_dir=home / "encoders").with_embed(workers=1, device="cpu")
+    if not SHIPPED:
+        write_untrained(settings.encoders_dir / "phantom-mini")
+    return settings
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def settings(home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        return settings_with_encoder(home)
+
+
+@pytest.fixture(scope="module")
+def phases():
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(home, settings, phases):
+    return demo(
+        home / "demo",
+        settings=settings,
+        options=SMALL,
+        on_progress=lambda phase, done, total: phases.append((phase, done)),
+    )
+
+
+def test_the_demo_holds_every_answer_against_the_truth(report):
+    truth = read_truth(report.places.cohort / "truth")
+    assert report.patients == 3
+    assert report.studies == len(truth)
+    texts = [answer for answer in report.answers if answer.case is None]
+    assert [answer.text for answer in texts] == list(QUERIES)
+    for answer in report.answers:
+        concept = EVALUATION_QUERIES[answer.text]
+        assert len(answer.hits) == min(HITS, answer.studies)
+        assert [hit.rank for hit in answer.hits] == list(range(1, len(answer.hits) + 1))
+        for hit in answer.hits:
+            of = truth[hit.study_uid]
+            assert hit.right == holds(concept, of, of.disease)
+        if answer.case is not None:
+            own = truth[answer.case].patient_id
+            assert own not in {hit.patient_id for hit in answer.hits}
+
+
+def test_the_folder_has_store_labels_and_picture(report, settings):
+    atlas = Atlas.open(report.places.store, settings=settings)
+    studies = set(atlas.studies()["study_uid"])
+    assert set(atlas.labels("reports")["study_uid"]) == studies
+    assert set(atlas.labels("measurements")["study_uid"]) <= studies
+    assert len(atlas.labels("follow_up")) == 3
+    assert {each.level for each in atlas.indexes()} == {"study", "video"}
+    read = imagecodecs.png_decode(report.places.picture.read_bytes())
+    assert read.shape[2] == 3
+
+
+def test_the_same_call_again_skips_what_is_done(report, settings, phases):
+    phases.clear()
+    version = Atlas.open(report.places.store, settings=settings).store.latest_version
+    files = {path: path.stat().st_mtime_ns for path in report.places.cohort.rglob("*.dcm")}
+    again = demo(
+        report.folder,
+        settings=settings,
+        options=SMALL,
+        on_progress=lambda phase, done, total: phases.append((phase, done)),
+    )
+    assert again.answers == report.answers
+    assert Atlas.open(report.places.store, settings=settings).store.latest_version == version
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert not any(phase == "videos" and done for phase, done in phases)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHIPPED, reason="needs the shipped encoder phantom-mini")
+def test_the_demo_as_it_is_shipped_is_right(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    report = demo(
+        tmp_path / "demo", settings=load_settings(), on_progress=lambda phase, done, total: None
+    )
+    for answer in report.answers:
+        assert answer.positives >= HITS
+        if answer.case is None:
+            assert answer.right == HITS, answer.text
