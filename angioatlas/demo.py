@@ -25,6 +25,7 @@ from angioatlas.demo_settings import (
     DemoSettings,
 )
 from angioatlas.ingest import EmbedOptions
+from angioatlas.spaces import encoder_handle
 from angioatlas.survey import OnProgress
 from core.errors import StoreError, UsageError
 from core.outcomes import Status
@@ -62,10 +63,14 @@ def demo(
     ------
     UsageError
         When the folder holds something else, or another demo.
+    NotFoundError
+        When the encoder's weights are not here.
     """
     options = options or DemoSettings()
     places = DemoPlaces(folder)
     _claim(folder, options)
+    # Before minutes are spent on files that nothing here could read.
+    encoder_handle(ENCODER, settings)
     report = DemoReport(folder)
     with _timed(report, "phantom cohort"):
         write_cohort(places.cohort, **asdict(options), on_progress=on_progress)

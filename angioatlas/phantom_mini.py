@@ -52,7 +52,7 @@ HELD_OUT_SEED: Final = TRAINING_SEEDS[-1]
 BUNDLED: Final = Path(__file__).parents[1] / "embedder/encoders/bundled/phantom-mini"
 
 
-VIDEO_STAGE: Final = Schedule(steps=3600, batch=40, peak=2.5e-3, warm_up=150)
+VIDEO_STAGE: Final = Schedule(steps=9000, batch=24, peak=2e-3, warm_up=200, check_every=1500)
 JOINT_STAGE: Final = Schedule(steps=2000, batch=64, peak=1.5e-3, check_every=1000)
 
 
@@ -72,7 +72,7 @@ class Recipe:
         Of the weights before training.
     """
 
-    studies: int = 6000
+    studies: int = 4500
     held_out: int = 250
     video: Schedule = VIDEO_STAGE
     joint: Schedule = JOINT_STAGE

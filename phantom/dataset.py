@@ -50,6 +50,7 @@ _ARRAYS: Final = (
     *("clips", "segments", "lesions", "study", "right", "angles", "video_labels"),
     *("states", "lvef", "dominance", "study_labels"),
 )
+_OF_RUNS: Final = _ARRAYS.index("states")
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,8 @@ def write_training_set(
 def write_shard(folder: Path, settings: SetSettings, shard: int, choose: ChooseFrames) -> None:
     """Render one shard and put it in its place."""
     first = shard * settings.shard_studies
-    runs: dict[str, list[Any]] = {name: [] for name in _ARRAYS[:7]}
-    studies: dict[str, list[Any]] = {name: [] for name in _ARRAYS[7:]}
+    runs: dict[str, list[Any]] = {name: [] for name in _ARRAYS[:_OF_RUNS]}
+    studies: dict[str, list[Any]] = {name: [] for name in _ARRAYS[_OF_RUNS:]}
     for number in range(first, min(first + settings.shard_studies, settings.studies)):
         study = draw_study(settings, number)
         for name, value in _study_rows(study).items():

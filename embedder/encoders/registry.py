@@ -172,6 +172,12 @@ def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
         path = Path(name_or_path).expanduser()
         if (path / SPEC_FILE).is_file():
             return path
+    if is_bundled(name_or_path):
+        raise NotFoundError(
+            f"the weights of {name_or_path} are not in this installation",
+            f"name an encoder of your own with --encoder ({_IMPORT}), or make them in a checkout: "
+            "make phantom-encoder",
+        )
     known = ", ".join(folder.name for folder in _all_folders(encoders_dir))
     raise NotFoundError(
         f"no encoder {name_or_path!r} in {encoders_dir}",

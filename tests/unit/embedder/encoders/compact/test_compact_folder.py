@@ -289,8 +289,9 @@ def test_nothing_is_bundled_without_its_specification(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "BUNDLED", tmp_path / "bundled")
     assert list_encoders(tmp_path / "encoders") == []
     assert is_bundled("phantom-mini")
-    with pytest.raises(NotFoundError, match="no encoder 'phantom-mini'"):
+    with pytest.raises(NotFoundError, match="weights of phantom-mini are not in this") as caught:
         find_encoder("phantom-mini", tmp_path / "encoders")
+    assert "make phantom-encoder" in caught.value.hint
 
 
 def test_the_package_keeps_its_name(tmp_path):
