@@ -52,8 +52,10 @@ bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmark
 	$(BIN)/python -m benchmarks.run
 
 PHANTOM_WORK ?= build/phantom-mini
+# glibc hands large blocks back to the system after every step and fetches them again: 15 % slower.
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
 phantom-encoder: $(INSTALLED)  ## make the weights of phantom-mini; long, gigabytes of disk
-	$(BIN)/python -m angioatlas.phantom_mini --work $(PHANTOM_WORK)
+	$(KEEP_MEMORY) $(BIN)/python -m angioatlas.phantom_mini --work $(PHANTOM_WORK)
 
 phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; long, gigabytes
 	$(BIN)/python -m benchmarks.phantom_retrieval --work $(PHANTOM_WORK)/evaluation

@@ -24,7 +24,7 @@ from angioatlas.demo_settings import (
     DemoPlaces,
     DemoSettings,
 )
-from angioatlas.ingest import EmbedOptions
+from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.spaces import encoder_handle
 from angioatlas.survey import OnProgress
 from core.errors import StoreError, UsageError
@@ -32,12 +32,13 @@ from core.outcomes import Status
 from core.schema import Level
 from core.settings import EmbedSettings, Settings
 from core.uris import path_of
+from embedder.encoders.compact.spec import ARCHITECTURE
 from phantom.cohort import write_cohort
 from phantom.cohort_settings import CohortSettings
 from phantom.concepts import EVALUATION_QUERIES, holds
 from phantom.truth_tables import StudyTruth, read_truth
 
-ENCODER: Final = "phantom-mini"
+ENCODER: Final = ARCHITECTURE
 
 
 def demo(
@@ -70,12 +71,12 @@ def demo(
     places = DemoPlaces(folder)
     _claim(folder, options)
     # Before minutes are spent on files that nothing here could read.
-    encoder_handle(ENCODER, settings)
+    encoder = encoder_handle(ENCODER, settings)
     report = DemoReport(folder)
     with _timed(report, "phantom cohort"):
         write_cohort(places.cohort, **asdict(options), on_progress=on_progress)
     with _timed(report, "embedding"):
-        _embed(places, settings, on_progress)
+        _embed(places, encoder, settings, on_progress)
     atlas = Atlas.open(places.store, settings=settings)
     with _timed(report, "labels"):
         atlas.import_labels([places.cohort / "labels"])
@@ -125,7 +126,9 @@ def _timed(report: DemoReport, step: str) -> Iterator[None]:
     report.seconds[step] = round(time.monotonic() - began, 1)
 
 
-def _embed(places: DemoPlaces, settings: Settings, on_progress: OnProgress) -> None:
+def _embed(
+    places: DemoPlaces, encoder: EncoderHandle, settings: Settings, on_progress: OnProgress
+) -> None:
     # What a person has set for an archive, such as a classifier's table, is not for phantoms.  All
     # their runs are of coronary arteries with contrast; the rule that looks for contrast would miss
     # some in which an artery is blocked at its origin.
@@ -135,7 +138,7 @@ def _embed(places: DemoPlaces, settings: Settings, on_progress: OnProgress) -> N
     report = Atlas.embed_into(
         places.store,
         [places.cohort / "dicom"],
-        encoder=ENCODER,
+        encoder=encoder,
         settings=settings.model_copy(update={"embed": plain}),
         # Nobody is behind these identifiers, and the truth is looked up by them.
         options=EmbedOptions(keep_identifiers=True),

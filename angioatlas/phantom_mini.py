@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from core.provenance import software_version
 from embedder.encoders.compact.folder import CompactModels, write_compact
 from embedder.encoders.compact.inputs import normalise
-from embedder.encoders.compact.spec import WINDOW_MS
+from embedder.encoders.compact.spec import ARCHITECTURE, WINDOW_MS
 from embedder.encoders.compact.study import CompactAggregator, CompactHeads
 from embedder.encoders.compact.text import CompactText
 from embedder.encoders.compact.video import CompactVideo
 from embedder.encoders.compact.words import split_words
+from embedder.encoders.registry import BUNDLED
 from embedder.sampling import BEFORE_MS, window_indices
 from phantom.concepts import CONCEPTS, EVALUATION_QUERIES, wordings
 from phantom.dataset import (
@@ -49,10 +50,10 @@ from phantom.training.validate import validate_video
 TRAINING_SEED: Final = TRAINING_SEEDS[0]
 HELD_OUT_SEED: Final = TRAINING_SEEDS[-1]
 """Of the studies that are watched during training: kept aside, but not those of the evaluation."""
-BUNDLED: Final = Path(__file__).parents[1] / "embedder/encoders/bundled/phantom-mini"
+SHIPPED: Final = BUNDLED / ARCHITECTURE
+"""The folder of the encoder that comes with the package."""
 
-
-VIDEO_STAGE: Final = Schedule(steps=9000, batch=24, peak=2e-3, warm_up=200, check_every=1500)
+VIDEO_STAGE: Final = Schedule(steps=20_000, batch=24, peak=2e-3, warm_up=300, check_every=2000)
 JOINT_STAGE: Final = Schedule(steps=2000, batch=64, peak=1.5e-3, check_every=1000)
 
 
@@ -72,7 +73,7 @@ class Recipe:
         Of the weights before training.
     """
 
-    studies: int = 4500
+    studies: int = 12_000
     held_out: int = 250
     video: Schedule = VIDEO_STAGE
     joint: Schedule = JOINT_STAGE
@@ -177,7 +178,7 @@ def training_facts(recipe: Recipe, data: TrainingSet, work: Path) -> dict[str, s
 
 def _sets(work: Path, recipe: Recipe, *, workers: int, log: Log) -> tuple[TrainingSet, TrainingSet]:
     # What is watched has the findings that patients have.
-    watched = SetSettings(HELD_OUT_SEED, recipe.held_out, enriched_share=0.0)
+    watched = SetSettings(HELD_OUT_SEED, recipe.held_out, enriched_share=0.0, spread_share=0.0)
     trained = SetSettings(TRAINING_SEED, recipe.studies)
     for name, settings in (("held-out", watched), ("training", trained)):
         tell = _shards_told(f"{name} set", log)
@@ -226,7 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m angioatlas.phantom_mini", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="where the training set goes")
-    parser.add_argument("--out", type=Path, default=BUNDLED, help="the encoder folder to write")
+    parser.add_argument("--out", type=Path, default=SHIPPED, help="the encoder folder to write")
     parser.add_argument("--studies", type=int, default=Recipe.studies)
     parser.add_argument("--video-steps", type=int, default=Recipe.video.steps)
     parser.add_argument("--joint-steps", type=int, default=Recipe.joint.steps)

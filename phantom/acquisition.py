@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -125,6 +125,30 @@ def draw_protocol(
             )
         )
     return tuple(runs)
+
+
+def spread(rng: np.random.Generator, runs: tuple[Acquisition, ...]) -> tuple[Acquisition, ...]:
+    """Return the runs of an exam with fields of view and durations that are seldom used.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    runs : tuple of Acquisition
+
+    Returns
+    -------
+    tuple of Acquisition
+        Each of 90 to 160 mm, nearly the same throughout, and of 1.8 to 5.5 s, drawn evenly.
+    """
+    field = rng.uniform(90, 160)
+    return tuple(
+        replace(
+            run,
+            field_of_view_mm=float(np.clip(field + rng.normal(0, 5), 90, 160)),
+            n_frames=round(1000 * rng.uniform(1.8, 5.5) / run.frame_time_ms),
+        )
+        for run in runs
+    )
 
 
 def laboratory(acquisition: Acquisition) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.segments import SEGMENTS
-from phantom.acquisition import Acquisition, draw_protocol
+from phantom.acquisition import Acquisition, draw_protocol, spread
 from phantom.anatomy import Anatomy, draw_anatomy
 from phantom.concepts import CONCEPTS, labels
 from phantom.disease import Disease, visible
@@ -65,6 +65,8 @@ class SetSettings:
         All of them, and how many go into one shard.
     enriched_share : float
         Studies with the enriched mix of findings, 0 to 1.
+    spread_share : float
+        Studies with unusual fields of view and durations (`phantom.acquisition.spread`), 0 to 1.
     fine_share : float
         Runs rendered at twice the size and averaged down, as pictures at use are, 0 to 1.
     onset_jitter_s : float
@@ -75,6 +77,7 @@ class SetSettings:
     studies: int
     shard_studies: int = 50
     enriched_share: float = 0.55
+    spread_share: float = 0.4
     fine_share: float = 0.3
     onset_jitter_s: float = 0.2
 
@@ -163,6 +166,9 @@ def draw_study(settings: SetSettings, index: int) -> PhantomStudy:
     mix = ENRICHED if rng.random() < settings.enriched_share else NATURAL
     disease = draw_disease(rng, anatomy, mix)
     protocol = draw_protocol(generator(settings.seed, index, Purpose.PICTURES))
+    unusual = generator(settings.seed, index, Purpose.PICTURES, 1)
+    if unusual.random() < settings.spread_share:
+        protocol = spread(unusual, protocol)
     return PhantomStudy(anatomy, disease, visible(anatomy, disease), protocol)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from angioatlas.phantom_mini import BUNDLED, HELD_OUT_SEED, TRAINING_SEED
+from angioatlas.phantom_mini import HELD_OUT_SEED, SHIPPED, TRAINING_SEED
 from benchmarks.phantom_retrieval import neighbours, retrieval
 from benchmarks.phantom_retrieval.embed import Embedded, embed
 from benchmarks.phantom_retrieval.report import markdown
@@ -93,10 +93,9 @@ class Evaluation:
             )
         }
 
-    def robustness(self) -> dict[str, Any]:
-        """Return what other acquisitions of the same hearts cost."""
+    def robustness(self, base: Embedded) -> dict[str, Any]:
+        """Return what other acquisitions of the hearts of `base` (the evaluation's) cost."""
         specs = self.specs[:ROBUST_STUDIES]
-        base = self.embed("evaluation", self.specs)
         start = int(base.of_study.searchsorted(len(specs)))
         reference = retrieval.aps(_first(base, len(specs), start), self.reader)
         found = {"as drawn": float(np.mean([*reference.values()]))}
@@ -140,7 +139,7 @@ def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", type=Path, default=BUNDLED, help="an encoder folder")
+    parser.add_argument("--encoder", type=Path, default=SHIPPED, help="an encoder folder")
     parser.add_argument("--work", type=Path, required=True, help="where rendered clips are kept")
     parser.add_argument("--studies", type=int, default=STUDIES)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -149,6 +148,7 @@ def main() -> None:
     given = parser.parse_args()
     told = Evaluation(given.encoder, given.work, workers=given.workers, studies=given.studies)
     probe = told.embed("probe", [StudySpec(PROBE_SEED, i) for i in range(PROBE_STUDIES)])
+    seen = told.embed("evaluation", told.specs)
     figures: dict[str, Any] = {
         "encoder_id": told.encoder.encoder_id,
         "seeds": {
@@ -156,10 +156,10 @@ def main() -> None:
             "probe": PROBE_SEED,
             "trained_on": [TRAINING_SEED, HELD_OUT_SEED],
         },
-        **told.queries(told.embed("evaluation", told.specs), probe),
+        **told.queries(seen, probe),
     }
     if not given.only_queries:
-        figures |= {"progression": told.progression(), "robustness": told.robustness()}
+        figures |= {"progression": told.progression(), "robustness": told.robustness(seen)}
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(circumstances() | {"figures": figures}, indent=1) + "\n")
     text = markdown(figures)

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.phantom_retrieval.studies import Study, StudySpec, draw
+from benchmarks.phantom_retrieval.studies import StudySpec, draw
 from embedder.encoders.compact.spec import WINDOW_MS
 from embedder.sampling import ClipRule, clip_frames
 from phantom.acquisition import Acquisition
+from phantom.dataset import PhantomStudy
 from phantom.render import render
 
 SIZE = 256
@@ -67,7 +68,7 @@ def _write(file: Path, specs: Sequence[StudySpec]) -> None:
     aside.replace(file)
 
 
-def _clip(study: Study, run: Acquisition) -> NDArray[np.uint8]:
+def _clip(study: PhantomStudy, run: Acquisition) -> NDArray[np.uint8]:
     def read(frames: Sequence[int]) -> NDArray[np.uint8]:
         return render(study.anatomy, study.disease, run, size=SIZE, frames=frames)
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.phantom_retrieval.clips import each_study, render_studies
-from benchmarks.phantom_retrieval.studies import Study, StudySpec, draw
+from benchmarks.phantom_retrieval.studies import StudySpec, draw
 from core.segments import HEADS
 from embedder.encoders.spec import Encoder, VideoVectors
 from phantom.concepts import labels
+from phantom.dataset import PhantomStudy
 
 THUMB = 16
 
@@ -25,7 +26,7 @@ class Embedded:
 
     Attributes
     ----------
-    studies : list of Study
+    studies : list of PhantomStudy
     vectors : float32 array of shape (studies, 512)
     videos : float32 array of shape (runs, 512)
     of_study : int64 array of shape (runs,)
@@ -40,7 +41,7 @@ class Embedded:
         Of the encoder, from uint8 clips of 256 x 256.
     """
 
-    studies: list[Study]
+    studies: list[PhantomStudy]
     vectors: NDArray[np.float32]
     videos: NDArray[np.float32]
     of_study: NDArray[np.int64]
@@ -114,7 +115,7 @@ def embed(
     )
 
 
-def _naive(study: Study, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _naive(study: PhantomStudy, clips: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return angles and mid frame, averaged over the runs of each artery, and their number."""
     side = clips.shape[2] // THUMB
     middle = clips[:, clips.shape[1] // 2].astype(np.float64)

@@ -8,9 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from phantom.acquisition import Acquisition
-from phantom.anatomy import Anatomy
-from phantom.dataset import SetSettings, draw_study
-from phantom.disease import Disease, visible
+from phantom.dataset import PhantomStudy, SetSettings, draw_study
+from phantom.disease import visible
 from phantom.patients import Patient, draw_patient
 
 JITTER_DEG = (2.0, 2.0)
@@ -42,20 +41,11 @@ class StudySpec:
     frame_time_ms: float | None = None
 
 
-@dataclass(frozen=True)
-class Study:
-    """What a specification stands for."""
-
-    anatomy: Anatomy
-    disease: Disease
-    visible: Disease
-    acquisitions: tuple[Acquisition, ...]
-
-
-def draw(spec: StudySpec) -> Study:
+def draw(spec: StudySpec) -> PhantomStudy:
     """Draw a study."""
     if spec.exam == 0:
-        single = draw_study(SetSettings(spec.seed, 0, enriched_share=0.0), spec.index)
+        as_seen = SetSettings(spec.seed, 0, enriched_share=0.0, spread_share=0.0)
+        single = draw_study(as_seen, spec.index)
         anatomy, disease, runs = single.anatomy, single.disease, single.acquisitions
     else:
         patient = patient_of(spec.seed, spec.index)
@@ -64,7 +54,7 @@ def draw(spec: StudySpec) -> Study:
         if spec.views_of:
             runs = again(patient.exams[spec.views_of - 1].acquisitions, spec)
     changed = tuple(_changed(run, spec) for run in runs)
-    return Study(anatomy, disease, visible(anatomy, disease), changed)
+    return PhantomStudy(anatomy, disease, visible(anatomy, disease), changed)
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -85,22 +86,19 @@ class Batches:
     Parameters
     ----------
     data : TrainingSet
-    rng : torch.Generator
-        On the CPU; of the augmentation.
-    changed : bool
-        Whether clips are augmented.
     """
 
-    def __init__(self, data: TrainingSet, rng: torch.Generator, *, changed: bool) -> None:
+    def __init__(self, data: TrainingSet) -> None:
         self._data = data
-        self._rng = rng
-        self._changed = changed
-        self._noise = augment.draw_noise(64, 128, rng)
 
-    def make(self, rows: NDArray[np.int64]) -> Batch:
-        """Return a batch of some runs."""
+    @cached_property
+    def _noise(self) -> Tensor:
+        return augment.draw_noise(64, 128, torch.Generator().manual_seed(0))
+
+    def make(self, rows: NDArray[np.int64], rng: torch.Generator | None = None) -> Batch:
+        """Return a batch of some runs, augmented by `rng` (on the CPU), or as they are."""
         data, of = self._data, self._data.study[rows]
-        clips, segments, lesions = self._pictures(rows)
+        clips, segments, lesions = self._pictures(rows, rng)
         mass = segments.sum(dim=2, keepdim=True)
         return Batch(
             clips,
@@ -114,13 +112,15 @@ class Batches:
             torch.from_numpy(data.video_labels[rows].astype(np.int64)),
         )
 
-    def _pictures(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    def _pictures(
+        self, rows: NDArray[np.int64], rng: torch.Generator | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         clips = self._data.read_clips(rows)
         segments = torch.from_numpy(self._data.segments[rows]).float()
         lesions = torch.from_numpy(self._data.lesion_maps(rows)).float()
-        if not self._changed:
+        if rng is None:
             return torch.from_numpy(clips).float(), segments.flatten(2), lesions
-        n, rng = len(rows), self._rng
+        n = len(rows)
         times = augment.draw_times(n, clips.shape[1], rng).numpy()
         curves = augment.draw_curves(n, rng).numpy()
         changed = np.empty(clips.shape, np.float32)

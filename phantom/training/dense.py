@@ -27,7 +27,7 @@ from phantom.training.loop import (
     optimiser,
     resume,
     save_checkpoint,
-    set_rate,
+    take_step,
 )
 from phantom.training.models import Average, Models
 
@@ -189,13 +189,14 @@ def train_video(
     first = resume(checkpoint, parts, device=device)
     rows = shuffled(len(data), schedule.batch, seed=schedule.seed)
     journal = Journal(log, "video", schedule)
+    batches = Batches(data)
     for step in range(first, schedule.steps):
         # A generator of its own for every step: a run taken up again draws the same.
         rng = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
-        batch = Batches(data, rng, changed=True).make(rows(step)).to(device)
+        batch = batches.make(rows(step), rng).to(device)
         video.train()
         losses = _losses(models, heads, batch)
-        _step(losses, weights or Weights(), optimizer, schedule.rate(step))
+        take_step(losses, weights or Weights(), optimizer, schedule.rate(step))
         average.update(trained)
         journal.note(step, {name: loss.item() for name, loss in losses.items()})
         if (step + 1) % schedule.check_every == 0 or step + 1 == schedule.steps:
@@ -224,15 +225,3 @@ def _losses(models: Models, heads: DenseHeads, batch: Batch) -> dict[str, Tensor
     pooled = features.pooled.float()[:, None]
     present = torch.ones(pooled.shape[:2], dtype=torch.bool, device=pooled.device)
     return dense_losses(features, models.aggregator(pooled, present), heads, batch)
-
-
-def _step(
-    losses: dict[str, Tensor], weights: Weights, optimizer: torch.optim.AdamW, rate: float
-) -> None:
-    set_rate(optimizer, rate)
-    optimizer.zero_grad(set_to_none=True)
-    total = torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
-    total.backward()  # type: ignore[no-untyped-call]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-    optimizer.step()

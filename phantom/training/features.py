@@ -47,11 +47,13 @@ def compute_tokens(
     -------
     float16 array of shape (runs, queries, token size)
     """
-    batches = Batches(data, torch.Generator().manual_seed(seed), changed=changed)
+    batches = Batches(data)
+    rng = torch.Generator().manual_seed(seed) if changed else None
     video = models.video.to(device).eval()
     found = []
     for first in range(0, len(data), _BATCH):
-        clips = batches.make(np.arange(first, min(first + _BATCH, len(data)))).clips.to(device)
+        rows = np.arange(first, min(first + _BATCH, len(data)))
+        clips = batches.make(rows, rng).clips.to(device)
         with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
             tokens = video(models.normalise(clips)).tokens
         found.append(tokens.float().cpu().numpy().astype(np.float16))

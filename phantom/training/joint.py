@@ -27,7 +27,7 @@ from phantom.training.loop import (
     optimiser,
     resume,
     save_checkpoint,
-    set_rate,
+    take_step,
 )
 from phantom.training.models import Average, Models
 from phantom.training.sentences import Sentences
@@ -136,12 +136,7 @@ def train_joint(
         batch = studies.make(rows(step), rng).to(device)
         trained.train()
         losses = joint_losses(trained, batch, sentences, prototypes, rng, weights)
-        set_rate(optimizer, schedule.rate(step))
-        optimizer.zero_grad(set_to_none=True)
-        total = torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(trained.parameters(), 5.0)
-        optimizer.step()
+        take_step(losses, weights, optimizer, schedule.rate(step))
         average.update(trained)
         journal.note(step, {name: loss.item() for name, loss in losses.items()})
         if checkpoint is not None and (step + 1) % schedule.check_every == 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 Log = Callable[[str], None]
@@ -59,13 +59,29 @@ def optimiser(modules: Iterable[nn.Module], schedule: Schedule) -> AdamW:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": schedule.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=schedule.peak, betas=(0.9, 0.98))
+    return AdamW(groups, lr=schedule.peak, betas=(0.9, 0.98), fused=True)
 
 
-def set_rate(optimizer: AdamW, rate: float) -> None:
-    """Set the learning rate of a step."""
+def take_step(losses: Mapping[str, Tensor], weights: object, optimizer: AdamW, rate: float) -> None:
+    """Take one step down the weighted sum of losses, the gradient cut at a length of 5.
+
+    Parameters
+    ----------
+    losses : mapping of str to scalar Tensor
+    weights
+        Has an attribute of each loss's name: how much it counts.
+    optimizer : AdamW
+    rate : float
+        Learning rate of the step.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    total = torch.stack([getattr(weights, name) * loss for name, loss in losses.items()]).sum()
+    total.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+    optimizer.step()
 
 
 @dataclass

@@ -83,6 +83,6 @@ def _mean_area(truth: NDArray[np.bool_], score: NDArray[np.float32]) -> float:
 
 
 def _clips(data: TrainingSet) -> Iterator[torch.Tensor]:
-    batches = Batches(data, torch.Generator(), changed=False)
+    batches = Batches(data)
     for first in range(0, len(data), _BATCH):
         yield batches.make(np.arange(first, min(first + _BATCH, len(data)))).clips

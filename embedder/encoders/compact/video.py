@@ -1,9 +1,10 @@
-"""The compact video encoder: early fusion of the frames, then one learned look per segment.
+"""The compact video encoder: each frame by the same filters, then one learned look per segment.
 
-The sixteen frames are the channels of one picture, so the network is two-dimensional and fast on a
-CPU.  Eighteen queries learn where the segments of `core.segments` lie in the picture, four more
-are free; each gathers what is seen there into a token, and the tokens together are the video's
-vector.
+A vessel lies elsewhere in every frame, but a narrowing looks alike wherever it is: so two
+convolutions see the frames one by one, and what they find in all sixteen becomes the channels of
+one picture.  From there on the network is two-dimensional and fast on a CPU.  Eighteen queries
+learn where the segments of `core.segments` lie in the picture, four more are free; each gathers
+what is seen there into a token, and the tokens together are the video's vector.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ GRID: Final = 16
 """Rows and columns of the last feature map; a cell is 8 x 8 pixels of the input."""
 LESIONS: Final = 6
 """Maps: stenosis of 50 % and more, of 70 % and more, occlusion, thrombus, calcium, stent."""
+PATCH: Final = 4
+"""Rows and columns of the pixels that the first convolution takes as one."""
+FRAME_DIM: Final = 24
+"""What is kept of a patch of each frame."""
 _OVER_TIME: Final = 3
-_WIDTHS: Final = (48, 80, 112)
+_WIDTHS: Final = (80, 112)
 _DILATIONS: Final = (1, 2, 4)
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -112,21 +117,45 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        first, second, third = _WIDTHS
-        self.stem = ConvNorm(CLIP_FRAMES + _OVER_TIME, first, size=5, stride=2, dilation=1)
-        self.down1 = ConvNorm(first, second, size=3, stride=2, dilation=1)
-        self.fine = Residual(second)
-        self.down2 = ConvNorm(second, third, size=3, stride=2, dilation=1)
-        self.position = nn.Parameter(torch.zeros(1, third, GRID, GRID))
-        self.coarse = nn.Sequential(*(Residual(third, dilation=d) for d in _DILATIONS))
+        cells = PATCH**2
+        self.frame = nn.Conv2d(2 * cells, FRAME_DIM, 3, padding=1)
+        self.deeper = nn.Conv2d(FRAME_DIM, FRAME_DIM, 3, padding=1)
+        self.still = nn.Conv2d(_OVER_TIME * cells, FRAME_DIM, 3, padding=1)
+        fine, coarse = _WIDTHS
+        mixed = (CLIP_FRAMES + 1) * FRAME_DIM
+        self.mix = ConvNorm(mixed, fine, size=1, stride=1, dilation=1)
+        self.fine = Residual(fine)
+        self.down = ConvNorm(fine, coarse, size=3, stride=2, dilation=1)
+        self.position = nn.Parameter(torch.zeros(1, coarse, GRID, GRID))
+        self.coarse = nn.Sequential(*(Residual(coarse, dilation=d) for d in _DILATIONS))
 
     def forward(self, x: Float[Tensor, "n 16 128 128"]) -> Float[Tensor, "n dim 16 16"]:
         """Return the features of each cell of the grid."""
-        x = torch.cat([x, over_time(x)], dim=1).contiguous(memory_format=torch.channels_last)
-        x = self.down1(self.stem(x).relu_()).relu_()
-        x = self.down2(self.fine(x)).relu_() + self.position
-        out: Tensor = self.coarse(x)
+        fine = self.fine(self.mix(self.over_frames(x)).relu_())
+        out: Tensor = self.coarse(self.down(fine).relu_() + self.position)
         return out
+
+    def over_frames(self, x: Float[Tensor, "n 16 128 128"]) -> Float[Tensor, "n channels 32 32"]:
+        """Return what the same filters find in each frame, and what others find over all of them.
+
+        A frame is seen as it is and as the difference to the brightest value of each pixel, which
+        leaves what moves or fills.
+        """
+        frames = patches(x)  # [n, 16, 32, 32, 16]
+        moving = frames - frames.amax(dim=1, keepdim=True)
+        seen = torch.cat([frames, moving], dim=4).flatten(0, 1).permute(0, 3, 1, 2)
+        each = self.deeper(self.frame(seen).relu_()).relu_()
+        still = patches(over_time(x)).permute(0, 1, 4, 2, 3).flatten(1, 2)
+        # Frames become channels in the layout that the next convolution wants.
+        both = [each.reshape(len(x), -1, *each.shape[2:]), self.still(still).relu_()]
+        return torch.cat([part.contiguous(memory_format=torch.channels_last) for part in both], 1)
+
+
+def patches(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c i j d"]:
+    """Return squares of 4 x 4 pixels as channels, which come last."""
+    n, c, h, w = x.shape
+    squares = x.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH)
+    return squares.permute(0, 1, 2, 4, 3, 5).flatten(4)
 
 
 class CompactVideo(nn.Module):
