@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
 
-from core.errors import AtlasError
 from phantom import ids
 from phantom.acquisition import Acquisition
 from phantom.cohort_settings import CohortSettings
 from phantom.dicom_writer import PatientFacts, RunIdentity, write_run
 from phantom.patients import Exam, Patient, draw_patient
+from phantom.processes import renderers
 from phantom.render import render
-
-_ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -88,22 +80,11 @@ def write_files(files: Sequence[RunFile], *, workers: int, on_done: Callable[[in
             write_file(file)
             on_done(done)
         return
-    # Spawned, not forked: a parent that has threads may not be copied.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
-    with _one_thread(), pool:
+    with renderers(workers) as pool:
         pending = [pool.submit(write_file, file) for file in files]
-        try:
-            for done, future in enumerate(as_completed(pending), 1):
-                future.result()
-                on_done(done)
-        except BrokenProcessPool as error:
-            raise AtlasError(
-                "a process that renders phantoms was killed, perhaps for want of memory",
-                "give fewer --workers; the same command resumes",
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for done, future in enumerate(as_completed(pending), 1):
+            future.result()
+            on_done(done)
 
 
 def write_file(file: RunFile) -> None:
@@ -175,23 +156,3 @@ def _at_rate(acquisition: Acquisition, fps: float | None) -> Acquisition:
     return dataclasses.replace(
         acquisition, n_frames=max(2, round(lasts_s * fps)), frame_time_ms=1000 / fps
     )
-
-
-def _leave_interrupts() -> None:
-    """Let the parent alone answer Ctrl-C: it ends its processes, each after the run in hand."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let the processes that are started meanwhile have one thread each: one is one core."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +26,7 @@ from phantom.anatomy import Anatomy, draw_anatomy
 from phantom.concepts import CONCEPTS, labels
 from phantom.disease import Disease, visible
 from phantom.lesions import ENRICHED, NATURAL, draw_disease
+from phantom.processes import renderers
 from phantom.render import arrival_s, render, truth_maps
 from phantom.seeds import Purpose, generator
 
@@ -209,9 +209,7 @@ def write_training_set(
             write_shard(folder, settings, shard, choose)
             tell(done, count)
         return
-    # Spawned, not forked: a parent that has threads of torch may not be copied.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with renderers(workers) as pool:
         jobs = [pool.submit(write_shard, folder, settings, shard, choose) for shard in wanted]
         for done, job in enumerate(as_completed(jobs), count - len(wanted) + 1):
             job.result()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from embedder.encoders.compact.spec import WINDOW_MS
 from embedder.sampling import ClipRule, clip_frames
 from phantom.acquisition import Acquisition
 from phantom.dataset import PhantomStudy
+from phantom.processes import renderers
 from phantom.render import render
 
 SIZE = 256
@@ -41,7 +41,7 @@ def render_studies(
     files = [place / f"{i:04d}.npy" for i in range(len(parts))]
     wanted = [(f, part) for f, part in zip(files, parts, strict=True) if not f.exists()]
     began = time.perf_counter()
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with renderers(workers) as pool:
         jobs = [pool.submit(_write, file, part) for file, part in wanted]
         for done, job in enumerate(as_completed(jobs), 1):
             job.result()
