@@ -33,10 +33,10 @@ from core.schema import Level
 from core.settings import EmbedSettings, Settings
 from core.uris import path_of
 from embedder.encoders.compact.spec import ARCHITECTURE
-from phantom.cohort import write_cohort
-from phantom.cohort_settings import CohortSettings
-from phantom.concepts import EVALUATION_QUERIES, holds
-from phantom.truth_tables import StudyTruth, read_truth
+from phantom.files.cohort import write_cohort
+from phantom.files.cohort_settings import CohortSettings
+from phantom.files.truth_tables import StudyTruth, read_truth
+from phantom.words.concepts import EVALUATION_QUERIES, holds
 
 ENCODER: Final = ARCHITECTURE
 

@@ -11,9 +11,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from phantom.cohort_runs import draw
-from phantom.cohort_settings import CohortSettings
-from phantom.render import arrival_s, render
+from phantom.files.cohort_runs import draw
+from phantom.files.cohort_settings import CohortSettings
+from phantom.picture.render import arrival_s, render
 
 SIDE: Final = 200
 """Pixels of a frame in the picture."""

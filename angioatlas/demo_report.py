@@ -12,9 +12,9 @@ import pandas as pd
 
 from angioatlas.demo_settings import DemoPlaces
 from core.provenance import RESEARCH_USE
-from phantom.cohort_settings import INVENTED
-from phantom.concepts import EVALUATION_QUERIES, holds
-from phantom.truth_tables import StudyTruth, in_words
+from phantom.files.cohort_settings import INVENTED
+from phantom.files.truth_tables import StudyTruth, in_words
+from phantom.words.concepts import EVALUATION_QUERIES, holds
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,14 @@ from embedder.encoders.compact.video import CompactVideo
 from embedder.encoders.compact.words import split_words
 from embedder.encoders.registry import BUNDLED
 from embedder.sampling import BEFORE_MS, window_indices
-from phantom.concepts import CONCEPTS, EVALUATION_QUERIES, wordings
-from phantom.dataset import (
+from phantom.seeds import TRAINING_SEEDS
+from phantom.training.dataset import (
     SetSettings,
     TrainingSet,
     open_training_set,
     set_digest,
     write_training_set,
 )
-from phantom.seeds import TRAINING_SEEDS
 from phantom.training.dense import train_video
 from phantom.training.features import Studies, compute_tokens
 from phantom.training.joint import train_joint
@@ -46,6 +45,7 @@ from phantom.training.loop import Log, Schedule
 from phantom.training.models import Models
 from phantom.training.retrieval import validate_joint
 from phantom.training.validate import validate_video
+from phantom.words.concepts import CONCEPTS, EVALUATION_QUERIES, wordings
 
 TRAINING_SEED: Final = TRAINING_SEEDS[0]
 HELD_OUT_SEED: Final = TRAINING_SEEDS[-1]

@@ -11,7 +11,7 @@ from angioatlas.cli.options import JsonOption
 from angioatlas.cli.output import print_json, print_notice, print_table, progress, say
 from angioatlas.demo_settings import DemoSettings
 from core.settings import load_settings
-from phantom.cohort_settings import INVENTED
+from phantom.files.cohort_settings import INVENTED
 from phantom.seeds import DEMO_SEEDS
 
 if TYPE_CHECKING:

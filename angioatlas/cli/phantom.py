@@ -10,9 +10,9 @@ import typer
 
 from angioatlas.cli.options import JsonOption
 from angioatlas.cli.output import print_facts, print_json, print_notice, progress, say
-from phantom.cohort_settings import INVENTED, CohortReport
+from phantom.files.cohort_settings import INVENTED, CohortReport
+from phantom.files.transfer_syntax import DEFAULT_SYNTAX, TransferSyntax
 from phantom.seeds import DEMO_SEEDS
-from phantom.transfer_syntax import DEFAULT_SYNTAX, TransferSyntax
 
 
 def phantom(
@@ -48,7 +48,7 @@ def phantom(
 
     Example: angioatlas phantom phantoms --patients 20 --size 256
     """
-    from phantom.cohort import write_cohort  # brings the renderer: not for --help
+    from phantom.files.cohort import write_cohort  # brings the renderer: not for --help
 
     with progress(quiet=json) as on_progress:
         report = write_cohort(

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from benchmarks.phantom_retrieval.studies import StudySpec, draw
 from embedder.encoders.compact.spec import WINDOW_MS
 from embedder.sampling import ClipRule, clip_frames
-from phantom.acquisition import Acquisition
-from phantom.dataset import PhantomStudy
+from phantom.picture.acquisition import Acquisition
+from phantom.picture.render import render
 from phantom.processes import renderers
-from phantom.render import render
+from phantom.training.dataset import PhantomStudy
 
 SIZE = 256
 SHARD = 10

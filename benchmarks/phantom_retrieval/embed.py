@@ -14,8 +14,8 @@ from benchmarks.phantom_retrieval.clips import each_study, render_studies
 from benchmarks.phantom_retrieval.studies import StudySpec, draw
 from core.segments import HEADS
 from embedder.encoders.spec import Encoder, VideoVectors
-from phantom.concepts import labels
-from phantom.dataset import PhantomStudy
+from phantom.training.dataset import PhantomStudy
+from phantom.words.concepts import labels
 
 THUMB = 16
 

@@ -16,8 +16,8 @@ from benchmarks.phantom_retrieval.embed import Embedded
 from benchmarks.phantom_retrieval.retrieval import column
 from benchmarks.phantom_retrieval.studies import StudySpec, patient_of
 from core.segments import SEGMENTS
-from phantom.concepts import EVALUATION_QUERIES, REDUCED_LVEF
 from phantom.training.validate import auroc
+from phantom.words.concepts import EVALUATION_QUERIES, REDUCED_LVEF
 
 NEAREST = 10
 ALPHAS = np.logspace(-3, 4, 15)

@@ -14,7 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.phantom_retrieval.embed import Embedded
 from core.segments import SEGMENTS
 from embedder.encoders.spec import TextEmbedder
-from phantom.concepts import (
+from phantom.training.retrieval import average_precision
+from phantom.training.validate import auroc
+from phantom.words.concepts import (
     BY_NAME,
     CONCEPTS,
     EVALUATION_QUERIES,
@@ -22,8 +24,6 @@ from phantom.concepts import (
     held_out_wordings,
     wordings,
 )
-from phantom.training.retrieval import average_precision
-from phantom.training.validate import auroc
 
 FEWEST = 5
 PARAPHRASES = 12

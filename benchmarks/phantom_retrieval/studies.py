@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from phantom.acquisition import Acquisition
-from phantom.dataset import PhantomStudy, SetSettings, draw_study
-from phantom.disease import visible
-from phantom.patients import Patient, draw_patient
+from phantom.heart.disease import visible
+from phantom.people.patients import Patient, draw_patient
+from phantom.picture.acquisition import Acquisition
+from phantom.training.dataset import PhantomStudy, SetSettings, draw_study
 
 JITTER_DEG = (2.0, 2.0)
 """How exactly a view is set again at a follow-up."""

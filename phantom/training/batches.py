@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phantom.concepts import CALCIFIED, SIGNIFICANT_PERCENT, STENOSIS_PERCENT
-from phantom.dataset import STATE_COLUMNS, TrainingSet
-from phantom.disease import OCCLUDED_PERCENT
+from phantom.heart.disease import OCCLUDED_PERCENT
 from phantom.training import augment
+from phantom.training.dataset import STATE_COLUMNS, TrainingSet
+from phantom.words.concepts import CALCIFIED, SIGNIFICANT_PERCENT, STENOSIS_PERCENT
 
 SEGMENT_FACTS = (
     "stenosis",

@@ -17,9 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from core.segments import SEGMENTS
-from phantom.concepts import CONCEPTS
-from phantom.dataset import DOMINANCE, TrainingSet
 from phantom.training.batches import SEGMENT_FACTS, Batch, Batches, shuffled
+from phantom.training.dataset import DOMINANCE, TrainingSet
 from phantom.training.loop import (
     Journal,
     Log,
@@ -30,6 +29,7 @@ from phantom.training.loop import (
     take_step,
 )
 from phantom.training.models import Average, Models
+from phantom.words.concepts import CONCEPTS
 
 AVERAGED: Final = 0.998
 """Decay of the running average of the weights, per step."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.segments import FINDINGS
-from phantom.concepts import CALCIFIED
-from phantom.concepts import SIGNIFICANT_PERCENT as SEVERE
-from phantom.dataset import STATE_COLUMNS, TrainingSet
 from phantom.training.batches import Batches
+from phantom.training.dataset import STATE_COLUMNS, TrainingSet
 from phantom.training.loop import Log
 from phantom.training.models import Models
+from phantom.words.concepts import CALCIFIED
+from phantom.words.concepts import SIGNIFICANT_PERCENT as SEVERE
 
 _BATCH = 64
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from phantom.concepts import CONCEPTS, EVALUATION_QUERIES
-from phantom.dataset import TrainingSet
+from phantom.training.dataset import TrainingSet
 from phantom.training.features import Studies
 from phantom.training.joint import encode_sentences, encode_studies
 from phantom.training.models import Models
 from phantom.training.validate import auroc
+from phantom.words.concepts import CONCEPTS, EVALUATION_QUERIES
 
 FEWEST: Final = 5
 """Positives below which a query's figures are left out of the means."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from phantom.concepts import CONCEPTS, EVALUATION_QUERIES, wordings
+from phantom.words.concepts import CONCEPTS, EVALUATION_QUERIES, wordings
 
 JOINED: Final = ("{} and {}", "{}, {}", "{} with {}", "{} plus {}", "{}; {}")
 CANONICAL: Final = 0.1

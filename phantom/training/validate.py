@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from core.segments import SEGMENTS
-from phantom.dataset import TrainingSet
 from phantom.training.batches import SEGMENT_FACTS, Batches, segment_facts
+from phantom.training.dataset import TrainingSet
 from phantom.training.dense import LVEF_CENTRE, LVEF_SCALE, DenseHeads
 from phantom.training.models import Models
 

@@ -10,9 +10,9 @@ from angioatlas.demo import demo
 from angioatlas.demo_settings import HITS, QUERIES, DemoSettings
 from core.settings import load_settings
 from embedder.encoders.registry import BUNDLED, SPEC_FILE
-from phantom.concepts import EVALUATION_QUERIES, holds
+from phantom.files.truth_tables import read_truth
 from phantom.seeds import DEMO_SEEDS
-from phantom.truth_tables import read_truth
+from phantom.words.concepts import EVALUATION_QUERIES, holds
 from tests.support.compact import write_untrained
 
 SHIPPED = (BUNDLED / "phantom-mini" / SPEC_FILE).exists()

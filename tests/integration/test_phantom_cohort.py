@@ -19,11 +19,11 @@ from embedder.inputs import Input, read_input
 from embedder.runs import left_out
 from embedder.sampling import ClipRule
 from phantom import ids
-from phantom.cohort import write_cohort
-from phantom.cohort_runs import draw
-from phantom.cohort_settings import CohortSettings
-from phantom.render import render
-from phantom.transfer_syntax import TransferSyntax
+from phantom.files.cohort import write_cohort
+from phantom.files.cohort_runs import draw
+from phantom.files.cohort_settings import CohortSettings
+from phantom.files.transfer_syntax import TransferSyntax
+from phantom.picture.render import render
 from tests.support.cli import angioatlas, as_json
 from tests.support.iod import faults
 

@@ -15,10 +15,10 @@ from embedder.encoders.compact.words import split_words
 from embedder.encoders.registry import load_encoder, load_text_encoder, read_spec
 from embedder.encoders.spec import Coverage
 from embedder.sampling import window_indices
-from phantom.concepts import EVALUATION_QUERIES
-from phantom.dataset import SetSettings, open_training_set, write_training_set
+from phantom.training.dataset import SetSettings, open_training_set, write_training_set
 from phantom.training.dense import train_video
 from phantom.training.loop import Schedule
+from phantom.words.concepts import EVALUATION_QUERIES
 
 CPU = torch.device("cpu")
 VIDEO = Schedule(steps=4, batch=4, peak=1e-3, warm_up=2, log_every=1, check_every=2)

@@ -11,13 +11,13 @@ from angioatlas.demo_report import held_against
 from angioatlas.demo_settings import DEMO_FILE, HITS, QUERIES, SIMILAR_TO, DemoSettings
 from core.errors import UsageError
 from core.settings import load_settings
-from phantom.cohort_runs import draw
-from phantom.cohort_settings import CohortSettings
-from phantom.concepts import EVALUATION_QUERIES, holds
-from phantom.disease import Disease, SegmentState, visible
-from phantom.patients import draw_patient
+from phantom.files.cohort_runs import draw
+from phantom.files.cohort_settings import CohortSettings
+from phantom.files.truth_tables import StudyTruth
+from phantom.heart.disease import Disease, SegmentState, visible
+from phantom.people.patients import draw_patient
 from phantom.seeds import DEMO_SEEDS
-from phantom.truth_tables import StudyTruth
+from phantom.words.concepts import EVALUATION_QUERIES, holds
 
 OCCLUDED = Disease({"prox_lad": SegmentState(stenosis_percent=100)}, 40)
 TIGHT = Disease({"prox_lad": SegmentState(stenosis_percent=99)}, 40)

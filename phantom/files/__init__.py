@@ -1,0 +1,1 @@
+"""A cohort on disk: DICOM files, labels and truth."""

@@ -1,0 +1,1 @@
+"""Hearts: their arteries, how they beat, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Invented people over time: who they are, how their disease goes on, what is measured of it."""
