@@ -1,10 +1,11 @@
-"""Processes that render: spawned, of one thread each, deaf to the interrupts of a terminal."""
+"""Processes that render: spawned, of one thread each, ended by their parent and with it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -33,7 +34,7 @@ def renderers(workers: int) -> Iterator[ProcessPoolExecutor]:
     """
     # Spawned, not forked: a parent that has threads may not be copied.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     with _one_thread(), pool:
         try:
             yield pool
@@ -46,9 +47,18 @@ def renderers(workers: int) -> Iterator[ProcessPoolExecutor]:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Let the parent alone answer Ctrl-C: it ends its processes, each after the run in hand."""
+def _begin() -> None:
+    # The parent alone answers Ctrl-C: it ends its processes, each after the run in hand.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # When the parent is killed, a pool's process would wait for more work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
