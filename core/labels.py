@@ -30,9 +30,10 @@ class LabelKind(StrEnum):
 EVENT_KINDS: Final = (
     *("death_cardiovascular", "death_other", "death", "mi", "stroke"),
     *("urgent_revascularisation", "revascularisation", "hf_hospitalisation"),
-    *("arrhythmia", "cardiogenic_shock"),
+    *("arrhythmia", "cardiogenic_shock", "mace"),
 )
-"""What may happen to a patient; ``death`` is one whose cause is not known."""
+"""What may happen to a patient; ``death`` is one whose cause is not known, ``mace`` a major adverse
+cardiac event of which nothing else is known."""
 STATUSES: Final = ("alive", "dead", "lost")
 """How a patient was when last heard of."""
 PROCEDURE_KINDS: Final = ("pci", "cabg")
