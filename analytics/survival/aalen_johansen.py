@@ -38,12 +38,8 @@ def aalen_johansen(times: Times, *, of: Of = "event", level: float = 0.95) -> Cu
     and competing risks, vignette of R's survival.
     """
     table = tabulate(times)
-    y = table.at_risk.astype(np.float64)
-    survival = np.cumprod(1 - table.counted("neither") / y)
-    before = np.append(1.0, survival[:-1])
-    counted = table.counted(of)
-    incidence = np.cumsum(before * counted / y)
-    estimate = 1 - incidence if of == "neither" else incidence
+    before, happened = _happened(table, of)
+    estimate = 1 - happened if of == "neither" else happened
     se = np.sqrt(_squared_influence(times, table, before, of))
     z = float(stats.norm.ppf(0.5 + level / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -51,7 +47,26 @@ def aalen_johansen(times: Times, *, of: Of = "event", level: float = 0.95) -> Cu
         lower, upper = estimate / factor, np.minimum(estimate * factor, 1)
     lower, upper = (np.where(estimate > 0, each, 0.0) for each in (lower, upper))
     start = 1.0 if of == "neither" else 0.0
+    counted = table.counted(of)
     return Curve(table.time, estimate, se, lower, upper, table.at_risk, counted, start)
+
+
+def incidence(times: Times, at: float) -> float:
+    """Return the cumulative incidence of the event at one time, without its standard error.
+
+    Much faster than `aalen_johansen`, for samples that are drawn many times.
+    """
+    table = tabulate(times)
+    step = int(np.searchsorted(table.time, at, side="right"))
+    return float(_happened(table, "event")[1][step - 1]) if step else 0.0
+
+
+def _happened(table: Ends, of: Of) -> tuple[Floats, Floats]:
+    """Return the probability that nothing happened before each time, and what did until it."""
+    y = table.at_risk.astype(np.float64)
+    nothing = np.cumprod(1 - table.counted("neither") / y)
+    before = np.append(1.0, nothing[:-1])
+    return before, np.cumsum(before * table.counted(of) / y)
 
 
 def _squared_influence(times: Times, table: Ends, before: Floats, of: Of) -> Floats:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from analytics.survival.curves import Floats
 from analytics.survival.ipcw import censoring_free, weights_at
@@ -29,12 +30,26 @@ class Concordance:
     c: float
     se: float
 
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the limits, symmetric for the log odds so that they stay between 0 and 1."""
+        if not 0 < self.c < 1:
+            return self.c, self.c
+        z = float(stats.norm.ppf(0.5 + level / 2))
+        spread = np.exp(z * self.se / (self.c * (1 - self.c)))
+        odds = self.c / (1 - self.c)
+        low, high = odds / spread, odds * spread
+        return float(low / (1 + low)), float(high / (1 + high))
+
 
 _ROWS: Final = 512
 
 
 def harrell(
-    times: Times, risk: ArrayLike, *, stratum: NDArray[np.int64] | None = None
+    times: Times,
+    risk: ArrayLike,
+    *,
+    stratum: NDArray[np.int64] | None = None,
+    cluster: ArrayLike | None = None,
 ) -> Concordance:
     """Return Harrell's C.
 
@@ -45,7 +60,9 @@ def harrell(
     risk : array of shape (subjects,)
         Higher means an earlier event.  Never a survival probability.
     stratum : int64 array of shape (subjects,), optional
-        Only subjects of one stratum are compared.
+        Only subjects of one stratum are compared, such as those that one model predicted.
+    cluster : array of shape (subjects,), optional
+        Rows that belong together, such as exams of one patient, for the standard error.
 
     Returns
     -------
@@ -62,11 +79,17 @@ def harrell(
     Harrell et al., Stat Med 1996;15:361.  Therneau and Atkinson, Concordance, vignette of R's
     survival.
     """
-    return _weighted(times, np.asarray(risk, np.float64), np.ones(len(times)), stratum)
+    return _weighted(times, np.asarray(risk, np.float64), np.ones(len(times)), stratum, cluster)
 
 
 def uno(
-    times: Times, risk: ArrayLike, *, until: float, censoring: Times | None = None
+    times: Times,
+    risk: ArrayLike,
+    *,
+    until: float,
+    censoring: Times | None = None,
+    stratum: NDArray[np.int64] | None = None,
+    cluster: ArrayLike | None = None,
 ) -> Concordance:
     """Return Uno's C: Harrell's without its dependence on how long people were followed.
 
@@ -79,6 +102,8 @@ def uno(
         Events after this time are not compared.
     censoring : Times, optional
         See `analytics.survival.ipcw.weights_at`.
+    stratum, cluster
+        As for `harrell`.
 
     References
     ----------
@@ -93,7 +118,7 @@ def uno(
             "choose an earlier time",
         )
     weight[used] /= free[used] ** 2
-    return _weighted(times, np.asarray(risk, np.float64), weight, None)
+    return _weighted(times, np.asarray(risk, np.float64), weight, stratum, cluster)
 
 
 def auc(times: Times, risk: ArrayLike, horizon: float, *, censoring: Times | None = None) -> float:
@@ -139,7 +164,11 @@ def auc(times: Times, risk: ArrayLike, horizon: float, *, censoring: Times | Non
 
 
 def _weighted(
-    times: Times, risk: Floats, weight: Floats, stratum: NDArray[np.int64] | None
+    times: Times,
+    risk: Floats,
+    weight: Floats,
+    stratum: NDArray[np.int64] | None,
+    cluster: ArrayLike | None,
 ) -> Concordance:
     """Compare each event with everybody followed for longer, `weight` being that of the event."""
     n, time = len(times), times.time
@@ -166,4 +195,6 @@ def _weighted(
         raise UsageError("no two subjects can be compared", "there is no event before another end")
     c = right.sum() / 2 / both
     influence = (right - c * all_) / both
+    if cluster is not None:
+        influence = np.bincount(np.unique(np.asarray(cluster), return_inverse=True)[1], influence)
     return Concordance(float(c), float(np.sqrt((influence**2).sum())))

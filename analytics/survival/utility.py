@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analytics.survival.aalen_johansen import aalen_johansen
+from analytics.survival.aalen_johansen import incidence
 from analytics.survival.times import Times
 from core.errors import UsageError
 
@@ -61,7 +61,7 @@ def decision_curve(
         for threshold in thresholds:
             treated = values >= threshold
             share = float(treated.mean())
-            happens = float(aalen_johansen(times[treated]).at(horizon)[0]) if share else 0.0
+            happens = incidence(times[treated], horizon) if share else 0.0
             odds = threshold / (1 - threshold)
             rows.append((threshold, name, share, share * (happens - (1 - happens) * odds)))
     return pd.DataFrame(rows, columns=["threshold", "model", "treated", "net_benefit"])

@@ -1,0 +1,174 @@
+"""What makes a figure too good: the test side known to the training side, or the future known.
+
+Every check returns the rows that are at fault, so that they can be looked at; `refuse` ends an
+analysis that has any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analytics.splits import Split
+from analytics.survival.discrimination import harrell
+from analytics.survival.times import Times
+from core.errors import AtlasError, UsageError
+from core.labels import EVENT_KINDS
+
+DUPLICATE_COSINE: Final = 0.9999
+"""Two runs of different patients whose vectors are nearer than this are one run."""
+TELLING_C: Final = 0.98
+"""A single predictor that orders the outcomes as well as this is made of them."""
+_TELLING_EVENTS: Final = 10
+_SHOWN: Final = 10
+_BLOCK: Final = 1024
+_OUTCOME_NAMES: Final = frozenset(EVENT_KINDS) | {"event", "outcome", "time_days", "state", "died"}
+
+
+class LeakageError(AtlasError):
+    """The data of an analysis leak; the figures would be too good."""
+
+    code = "leakage"
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One way in which something leaks.
+
+    Attributes
+    ----------
+    what : str
+        A sentence.
+    rows : tuple of str
+        What is at fault: patients, studies, pairs of runs, names of predictors.
+    """
+
+    what: str
+    rows: tuple[str, ...]
+
+
+def refuse(leaks: Iterable[Leak]) -> None:
+    """Raise when anything leaks.
+
+    Raises
+    ------
+    LeakageError
+        With every leak, and the first rows of each.
+    """
+    found = list(leaks)
+    if not found:
+        return
+    lines = []
+    for leak in found:
+        more = len(leak.rows) - _SHOWN
+        rows = ", ".join(leak.rows[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"{leak.what} ({len(leak.rows)}): {rows}")
+    raise LeakageError(
+        "the analysis is refused, its figures would be too good:\n  " + "\n  ".join(lines),
+        "leave these rows or predictors out, and give the same command again",
+    )
+
+
+def same_patient(split: Split, patient: ArrayLike) -> Iterator[Leak]:
+    """Find patients on both sides of a split."""
+    who = np.asarray(patient).astype(str)
+    both = np.intersect1d(who[split.train], who[split.test])
+    if len(both):
+        yield Leak(f"{split.name}: patients on both sides", tuple(both.tolist()))
+
+
+def near_duplicates(
+    vectors: NDArray[np.floating],
+    patient: ArrayLike,
+    name: ArrayLike,
+    *,
+    cosine: float = DUPLICATE_COSINE,
+) -> Iterator[Leak]:
+    """Find runs that two patients have in common: one file under two names.
+
+    Parameters
+    ----------
+    vectors : array of shape (runs, dim)
+        L2-normalised; of the runs of all sides.
+    patient, name : arrays of shape (runs,)
+        Whose run it is, and what it is called.
+    cosine : float
+        From which on two runs are one.
+
+    Notes
+    -----
+    Patients are what is split, so a run that only one patient has is never on two sides.
+    """
+    who, names = np.asarray(patient).astype(str), np.asarray(name).astype(str)
+    unit = np.asarray(vectors, np.float32)
+    pairs = []
+    for first in range(0, len(unit), _BLOCK):
+        near = unit[first : first + _BLOCK] @ unit[first:].T >= cosine
+        for row, column in zip(*np.nonzero(np.triu(near, 1)), strict=True):
+            one, other = first + int(row), first + int(column)
+            if who[one] != who[other]:
+                pairs.append(f"{names[one]} = {names[other]}")
+    if pairs:
+        yield Leak("runs that two patients share", tuple(pairs))
+
+
+def from_the_future(predictors: pd.DataFrame, index: pd.DataFrame) -> Iterator[Leak]:
+    """Find predictors that are dated after the index date of their patient.
+
+    Parameters
+    ----------
+    predictors : DataFrame
+        patient_id, date (null: always true), name.
+    index : DataFrame
+        patient_id, index_date.
+    """
+    joined = predictors.merge(index[["patient_id", "index_date"]], on="patient_id")
+    late = pd.to_datetime(joined["date"]) > pd.to_datetime(joined["index_date"])
+    if late.any():
+        rows = joined[late].apply(lambda row: f"{row['name']} of {row['patient_id']}", axis=1)
+        yield Leak("predictors dated after the index date", tuple(rows.unique().tolist()))
+
+
+def from_the_outcome(x: pd.DataFrame, times: Times) -> Iterator[Leak]:
+    """Find predictors that are made of the outcome: by their names, and by what they know.
+
+    Parameters
+    ----------
+    x : DataFrame of shape (subjects, predictors)
+        Clinical predictors (not embeddings), as numbers; gaps are left out of the comparison.
+    times : Times
+    """
+    named = [str(name) for name in x.columns if str(name).lower() in _OUTCOME_NAMES]
+    telling = []
+    for name in x.columns.difference(named, sort=False):
+        values = x[name].to_numpy(np.float64)
+        known = np.isfinite(values)
+        if times[known].event.sum() < _TELLING_EVENTS or np.ptp(values[known]) == 0:
+            continue
+        if _orders(values[known], times[known]):
+            telling.append(str(name))
+    if named or telling:
+        yield Leak("predictors made of the outcome", tuple(named + telling))
+
+
+def _orders(values: NDArray[np.float64], times: Times) -> bool:
+    # A binary copy of the event knows who, not when: among its two values there are ties.
+    exact = np.array_equal(values > values.min(), times.event)
+    reversed_ = np.array_equal(values < values.max(), times.event)
+    try:
+        c = harrell(times, values).c
+    except UsageError:
+        return False
+    return exact or reversed_ or max(c, 1 - c) >= TELLING_C
+
+
+def known_to_the_encoder(patient: ArrayLike, trained_on: Collection[str]) -> Iterator[Leak]:
+    """Find patients that the encoder was trained on."""
+    both = sorted({str(each) for each in np.asarray(patient)} & set(trained_on))
+    if both:
+        yield Leak("patients that the encoder was trained on", tuple(both))
