@@ -23,9 +23,10 @@ from core.labels import LabelKind
 from core.schema import Level
 from core.settings import RetentionSettings
 from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter, read_log
+from store.registry import Registry
 from store.snapshot import Snapshot
 from store.store import Store
-from store.tables import LOG_TABLES, Tables, key_column, space_table
+from store.tables import LOG_TABLES, REGISTRY_TABLES, Tables, key_column, space_table
 from store.tombstones import HIDDEN, PURGED, write_tombstone
 
 RETENTION: Final = RetentionSettings()
@@ -83,7 +84,8 @@ def compact(
     """Remove what no readable version needs and merge small files; what is visible stays the same.
 
     Readable afterwards: the newest `keep_versions` versions, those younger than `grace`, those that
-    somebody is reading, and every version after the oldest of these.
+    somebody is reading or a saved cohort was chosen from, and every version after the oldest of
+    these.
 
     Parameters
     ----------
@@ -191,6 +193,8 @@ def purge_patient(
             writer.publish(PURGE, table_versions, oldest_readable=writer.log[-1].version + 1)
         _drop_retired(store, writer)
         tombstones = store.tombstones()
+        Registry(store.tables).forget_patient(patient_id)
+        writer.step("forget in cohorts")
         if not tombstones.is_purged(patient_id):
             write_tombstone(store.tables, tombstones.hash(patient_id), PURGED)
         writer.step("purged")
@@ -223,6 +227,7 @@ def _floor(store: Store, writer: StoreWriter, droppable: int, cutoff: dt.datetim
     oldest = writer.log[-1].oldest_readable
     candidates = [r for r in writer.log if oldest <= r.version <= droppable]
     pinned = set(store.pins.pinned(record.version for record in candidates))
+    pinned |= {cohort.store_version for cohort in Registry(store.tables).cohorts()}
     for record in candidates:
         # The empty version 0 was never committed, so it has no age.
         young = record.version > 0 and record.created_at > cutoff
@@ -312,7 +317,8 @@ def _drop_retired(store: Store, writer: StoreWriter) -> None:
         else:
             store.tables.clean_before(name, _oldest_in_use(kept, name))
         writer.step(f"clean {name}")
-    for name in LOG_TABLES:
+    registry = [name for name in REGISTRY_TABLES if store.tables.exists(name)]
+    for name in (*LOG_TABLES, *registry):
         store.tables.tidy_log(name)
         writer.step(f"tidy {name}")
     store.pins.forget(record.version for record in writer.log if record not in kept)

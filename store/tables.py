@@ -114,6 +114,21 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
         **dict.fromkeys(HEADS, pa.float32()),
     ),
     **{kind.value: _label_schema(table) for kind, table in LABELS.items()},
+    "cohorts": _schema(
+        "name cohort_id definition attrition software_version",
+        store_version=pa.int64(),
+        study_uids=pa.list_(pa.string()),
+        patient_ids=pa.list_(pa.string()),
+        removed=pa.int64(),
+        created_at=_UTC_US,
+        deleted=pa.bool_(),
+    ),
+    "models": _schema(
+        "name model_id kind cohort_id encoder_id description software_version",
+        payload=pa.large_binary(),
+        created_at=_UTC_US,
+        deleted=pa.bool_(),
+    ),
 }
 """The columns of every table, by its last name."""
 
@@ -121,7 +136,9 @@ FACT_TABLES: Final = ("inputs", "videos", "studies")
 LOG_TABLES: Final = ("meta", "commits", "tombstones")
 SPACE_TABLES: Final = ("video_vectors", "study_vectors", "findings")
 LABEL_TABLES: Final = tuple(kind.value for kind in LABELS)
-"""Made with their first rows, so that a store without labels has none of them."""
+REGISTRY_TABLES: Final = ("cohorts", "models")
+"""These two kinds are made with their first rows, so that a store without labels, cohorts and
+models has none of them."""
 
 KEY_COLUMN: Final = {
     "inputs": "uri",
@@ -199,7 +216,7 @@ class Tables:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._databases: dict[Path, Any] = {}
 
     def exists(self, name: str) -> bool:
@@ -216,7 +233,7 @@ class Tables:
 
     def space_tables(self) -> list[str]:
         """Return the names of all vector tables on disk, committed or not, sorted."""
-        spaces = self._root / "spaces"
+        spaces = self.root / "spaces"
         found = spaces.glob("*/*.lance") if spaces.is_dir() else ()
         return sorted(f"spaces/{path.parent.name}/{path.stem}" for path in found)
 
@@ -369,7 +386,7 @@ class Tables:
 
     def _place(self, name: str) -> tuple[Path, str]:
         parent, _, last = name.rpartition("/")
-        return self._root / (parent or "tables"), last
+        return self.root / (parent or "tables"), last
 
     def _database(self, folder: Path) -> Any:
         import lancedb  # takes 1.5 s, so only who opens a store waits for it

@@ -40,6 +40,7 @@ def world(n: int, *, seed: int, dim: int = 32, yearly: float = 0.15) -> World:
     state = np.where(censored <= np.minimum(event, other), 0, np.where(event <= other, 1, 2))
     x = pd.DataFrame(embedding, columns=[f"{EMBEDDING}{i:03d}" for i in range(dim)])
     x["age"] = np.where(rng.random(n) < 0.1, np.nan, age)
-    x["sex"] = pd.Series(rng.choice(["F", "M", None], n, p=[0.45, 0.45, 0.1]), dtype=object)
+    sex = rng.choice(["F", "M", ""], n, p=[0.45, 0.45, 0.1]).astype(object)
+    x["sex"] = pd.Series(sex).replace({"": None})
     patient = np.array([f"p{i:05d}" for i in range(n)])
     return World(x, follow_up(time, state), patient, truth)

@@ -1,0 +1,274 @@
+"""Cohorts and models that were saved: each stands for one store version, and is part of none.
+
+Rows are appended and never changed; the last row of a name is what the name means, and a row may
+say that the name is gone.  A file lock orders appends and the one rewrite, when a patient is
+deleted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar, final
+
+import pyarrow as pa
+
+from core.errors import NotFoundError, UsageError
+from core.provenance import software_version
+from store.locks import try_lock
+from store.tables import SCHEMAS, Tables
+
+COHORTS: Final = "cohorts"
+MODELS: Final = "models"
+
+
+@dataclass(frozen=True)
+class SavedCohort:
+    """A cohort as it was chosen.
+
+    Attributes
+    ----------
+    name : str
+    cohort_id : str
+        Hash of definition, version and members.
+    definition, attrition : str
+        JSON: how it was chosen, and how many were left after each step.
+    store_version : int
+        The version that it was chosen from.
+    study_uids, patient_ids : tuple of str
+        The index exams and whose they are, in the same order.
+    removed : int
+        Members that are no longer listed, since their patients were deleted.
+    created_at : datetime or None
+        UTC; None until it is saved.
+    """
+
+    name: str
+    cohort_id: str
+    definition: str
+    attrition: str
+    store_version: int
+    study_uids: tuple[str, ...] = field(repr=False)
+    patient_ids: tuple[str, ...] = field(repr=False)
+    removed: int = 0
+    created_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A fitted model.
+
+    Attributes
+    ----------
+    name : str
+    model_id : str
+        Hash of the payload.
+    kind : str
+        What it predicts, such as ``survival``.
+    cohort_id : str
+        The cohort that it was fitted to.
+    encoder_id : str
+        The space of the embeddings that it reads; empty when it reads none.
+    description : str
+        JSON: endpoint, predictors, settings, measures.
+    payload : bytes
+        The model itself, in a format that runs no code when it is read.
+    created_at : datetime or None
+        UTC; None until it is saved.
+    """
+
+    name: str
+    model_id: str
+    kind: str
+    cohort_id: str
+    encoder_id: str
+    description: str
+    payload: bytes = field(repr=False)
+    created_at: dt.datetime | None = None
+
+
+_Saved = TypeVar("_Saved", SavedCohort, SavedModel)
+
+
+@final
+class Registry:
+    """What was saved in a store.
+
+    Parameters
+    ----------
+    tables : Tables
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def cohorts(self) -> list[SavedCohort]:
+        """Return the saved cohorts, by name."""
+        return [
+            SavedCohort(
+                **_plain(row, "deleted", "software_version", "study_uids", "patient_ids"),
+                study_uids=tuple(row["study_uids"]),
+                patient_ids=tuple(row["patient_ids"]),
+            )
+            for row in self._current(COHORTS)
+        ]
+
+    def cohort(self, name: str) -> SavedCohort:
+        """Return a cohort by its name, or by its id or the beginning of that.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or several ids begin so.
+        """
+        return _find(self.cohorts(), name, "cohort", lambda each: each.cohort_id)
+
+    def save_cohort(self, cohort: SavedCohort) -> SavedCohort:
+        """Save a cohort under its name, and return it as saved.
+
+        Raises
+        ------
+        UsageError
+            The name is that of another cohort, or could be taken for an id.
+        """
+        with self._locked():
+            known = {each.name: each for each in self.cohorts()}
+            _check_name(cohort.name, known, lambda each: each.cohort_id, cohort.cohort_id)
+            if cohort.name in known:
+                return known[cohort.name]
+            now = replace(cohort, created_at=dt.datetime.now(dt.UTC))
+            row = {
+                **vars(now),
+                "study_uids": list(now.study_uids),
+                "patient_ids": list(now.patient_ids),
+            }
+            self._append(COHORTS, row)
+            return now
+
+    def drop(self, table: str, name: str) -> None:
+        """Let a name of `COHORTS` or `MODELS` mean nothing any more.
+
+        Raises
+        ------
+        NotFoundError
+            There is none.
+        """
+        with self._locked():
+            row = next((r for r in self._current(table) if r["name"] == name), None)
+            if row is None:
+                raise NotFoundError(f"there is no {table.removesuffix('s')} {name!r}")
+            self._append(table, {**row, "deleted": True, "created_at": dt.datetime.now(dt.UTC)})
+
+    def models(self) -> list[SavedModel]:
+        """Return the saved models, by name."""
+        return [
+            SavedModel(**_plain(row, "deleted", "software_version"))
+            for row in self._current(MODELS)
+        ]
+
+    def model(self, name: str) -> SavedModel:
+        """Return a model by its name, or by its id or the beginning of that.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or several ids begin so.
+        """
+        return _find(self.models(), name, "model", lambda each: each.model_id)
+
+    def save_model(self, model: SavedModel) -> SavedModel:
+        """Save a model under its name, and return it as saved.
+
+        Raises
+        ------
+        UsageError
+            The name is that of another model, or could be taken for an id.
+        """
+        with self._locked():
+            known = {each.name: each for each in self.models()}
+            _check_name(model.name, known, lambda each: each.model_id, model.model_id)
+            if model.name in known:
+                return known[model.name]
+            now = replace(model, created_at=dt.datetime.now(dt.UTC))
+            self._append(MODELS, vars(now))
+            return now
+
+    def forget_patient(self, patient_id: str) -> None:
+        """Take a patient out of all cohorts, deleted ones too, so that no file names it."""
+        if not self._tables.exists(COHORTS):
+            return
+        with self._locked():
+            rows = self._tables.read(COHORTS).to_pylist()
+            if not any(patient_id in row["patient_ids"] for row in rows):
+                return
+            kept = [_without(row, patient_id) for row in rows]
+            batches = pa.Table.from_pylist(kept, schema=SCHEMAS[COHORTS]).to_batches()
+            self._tables.rewrite(COHORTS, batches)
+            self._tables.clean_all_but_latest(COHORTS)
+
+    def _current(self, table: str) -> list[dict[str, Any]]:
+        if not self._tables.exists(table):
+            return []
+        rows = sorted(self._tables.read(table).to_pylist(), key=lambda row: row["created_at"])
+        last = {row["name"]: row for row in rows}
+        return [last[name] for name in sorted(last) if not last[name]["deleted"]]
+
+    def _append(self, table: str, row: dict[str, Any]) -> None:
+        whole = {"deleted": False, **row, "software_version": software_version()}
+        self._tables.create(table)
+        self._tables.append(table, pa.Table.from_pylist([whole], schema=SCHEMAS[table]))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        file = self._tables.root / "registry.lock"
+        file.touch()
+        lock = try_lock(file, exclusive=True, wait=True)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+def _plain(row: dict[str, Any], *without: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in without}
+
+
+def _find(known: list[_Saved], name: str, what: str, id_of: Callable[[_Saved], str]) -> _Saved:
+    named = [each for each in known if each.name == name]
+    found = named or [each for each in known if len(name) >= 6 and id_of(each).startswith(name)]
+    if not found:
+        listed = ", ".join(each.name for each in known) or "none"
+        raise NotFoundError(
+            f"there is no {what} {name!r}; there are {listed}", f"angioatlas {what} list"
+        )
+    if len({id_of(each) for each in found}) > 1:
+        raise NotFoundError(f"several ids begin with {name!r}", "give more of it, or the name")
+    return found[0]
+
+
+def _check_name(
+    name: str, known: dict[str, _Saved], id_of: Callable[[_Saved], str], own: str
+) -> None:
+    if not name or len(name) > 100 or not name.isprintable():
+        raise UsageError(f"{name[:120]!r} is no name", "give one of 1 to 100 printable characters")
+    if name in known and id_of(known[name]) != own:
+        raise UsageError(
+            f"{name!r} is the name of another one", "choose another name, or delete that one first"
+        )
+
+
+def _without(row: dict[str, Any], patient_id: str) -> dict[str, Any]:
+    pairs = zip(row["study_uids"], row["patient_ids"], strict=True)
+    kept = [pair for pair in pairs if pair[1] != patient_id]
+    gone = len(row["patient_ids"]) - len(kept)
+    return {
+        **row,
+        # A predicate may name the patient.
+        "definition": row["definition"].replace(patient_id, "(deleted)"),
+        "study_uids": [study for study, _ in kept],
+        "patient_ids": [patient for _, patient in kept],
+        "removed": row["removed"] + gone,
+    }
