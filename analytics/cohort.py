@@ -50,11 +50,14 @@ class CohortDefinition:
         Number of studies or patients on a list that the cohort was chosen from, in place of a
         predicate or beside one.
     index : IndexRule
+    encoder_id : str, optional
+        The space whose findings the predicate may speak of.
     """
 
     where: str | None = None
     listed: int | None = None
     index: IndexRule = IndexRule()
+    encoder_id: str | None = None
 
     def to_json(self) -> str:
         """Return the definition as JSON with sorted keys."""
@@ -186,11 +189,12 @@ def _on_list(studies: pd.DataFrame, listed: Sequence[str]) -> pd.Series:
     wanted = set(listed)
     chosen = studies["study_uid"].isin(wanted) | studies["patient_id"].isin(wanted)
     known = set(studies["study_uid"]) | set(studies["patient_id"])
-    unknown = sorted(wanted - known)
+    unknown = [number for number, each in enumerate(listed, 1) if each not in known]
     if unknown:
+        told = ", ".join(map(str, unknown[:10])) + (" ..." if len(unknown) > 10 else "")
         raise UsageError(
-            f"{len(unknown)} of {len(wanted)} names on the list are no study and no patient of the "
-            f"store, the first is {unknown[0]}",
+            f"{len(unknown)} of {len(listed)} names on the list are no study and no patient of the "
+            f"store: number {told}",
             "correct the list; it may hold original or pseudonymous identifiers",
         )
     return chosen

@@ -21,6 +21,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics.cohort import CohortDefinition, IndexRule, Which
+from angioatlas import cohorts as cohorts_
 from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
@@ -45,6 +47,7 @@ from embedder.encoders.registry import (
 )
 from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
+from store.registry import COHORTS, Registry
 from store.snapshot import Snapshot
 from store.store import Store
 
@@ -313,6 +316,66 @@ class Atlas:
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
+    def choose_cohort(
+        self,
+        *,
+        where: str | None = None,
+        members: Sequence[str] | Path | None = None,
+        index: IndexRule | Which = "first",
+        encoder: str | None = None,
+        name: str | None = None,
+    ) -> cohorts_.CohortMembers:
+        """Choose a cohort from the version that this Atlas reads, and save it if it has a name.
+
+        Parameters
+        ----------
+        where : str, optional
+            A predicate of DuckDB's SQL over the columns of `study_view.study_view`, such as
+            ``"patient_sex = 'F' and lvef_percent < 40"``; a subquery may read the label tables.
+        members : sequence of str or path, optional
+            Studies or patients, by original or by the store's identifiers; or a file of them.
+        index : IndexRule or {"first", "last", "every"}
+            Which exam of a patient counts.
+        encoder : str, optional
+            Whose findings the predicate may speak of, when the store has several encoders.
+        name : str, optional
+            Saves the cohort.
+
+        Raises
+        ------
+        UsageError
+            The predicate is none, a member is not in the store, nobody is left, or the name is
+            another cohort's.
+        """
+        rule = index if isinstance(index, IndexRule) else IndexRule(index)
+        with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings) if snapshot.spaces() else None
+            listed = None if members is None else self._listed(snapshot, members)
+            count = None if listed is None else len(listed)
+            definition = CohortDefinition(where, count, rule, space if where else None)
+            cohort = cohorts_.choose(self.store, snapshot, definition, listed=listed)
+        return cohort if name is None else cohorts_.save(self.store, cohort, name)
+
+    def cohort(self, name: str) -> cohorts_.CohortMembers:
+        """Return a saved cohort by its name or id, as it was chosen."""
+        return cohorts_.replay(self.store, name)
+
+    def cohort_definition(self, name: str) -> CohortDefinition:
+        """Return how a saved cohort was chosen, even when its version can no longer be read."""
+        return CohortDefinition.from_json(Registry(self.store.tables).cohort(name).definition)
+
+    def cohorts(self) -> pd.DataFrame:
+        """Describe the saved cohorts, one a row, by name."""
+        return cohorts_.listing(self.store)
+
+    def cohort_staleness(self, cohort: cohorts_.CohortMembers) -> cohorts_.Staleness:
+        """Say how a cohort differs from what its definition would choose now."""
+        return cohorts_.staleness(self.store, cohort)
+
+    def drop_cohort(self, name: str) -> None:
+        """Delete a saved cohort; its store version may then be retired."""
+        Registry(self.store.tables).drop(COHORTS, name)
+
     def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
         """Build and save the exact index of the version that this Atlas reads."""
         with self.snapshot() as snapshot:
@@ -429,6 +492,13 @@ class Atlas:
                 known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
+
+    def _listed(self, snapshot: Snapshot, members: Sequence[str] | Path) -> list[str]:
+        studies = snapshot.studies()
+        known = {*studies["study_uid"].to_pylist(), *studies["patient_id"].to_pylist()}
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        names = cohorts_.read_list(members) if isinstance(members, Path) else members
+        return cohorts_.of_the_store(names, identity, known)
 
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)

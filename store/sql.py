@@ -55,7 +55,9 @@ def select(
         return connection.sql(statements[0], params=params).to_arrow_table()
 
 
-def matching(name: str, rows: pa.Table, predicate: str) -> pa.Table:
+def matching(
+    name: str, rows: pa.Table, predicate: str, *, others: Mapping[str, pa.Table] | None = None
+) -> pa.Table:
     """Return the rows that a predicate holds for, in the order they came in.
 
     Parameters
@@ -65,6 +67,8 @@ def matching(name: str, rows: pa.Table, predicate: str) -> pa.Table:
     rows : pa.Table
     predicate : str
         One expression of DuckDB's SQL over the columns, as after WHERE.
+    others : mapping of str to pa.Table, optional
+        Tables that a subquery of the predicate may read.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def matching(name: str, rows: pa.Table, predicate: str) -> pa.Table:
     """
     numbered = rows.append_column(_ROW, pa.array(np.arange(rows.num_rows)))
     hint = f"give one SQL expression over these columns: {', '.join(rows.column_names)}"
-    with locked({name: numbered}) as connection, _refusals("predicate", hint):
+    with locked({**(others or {}), name: numbered}) as connection, _refusals("predicate", hint):
         # `filter` parses one expression: no second statement and no clause can follow it.
         found = connection.table(name).filter(predicate).project(_ROW).fetchnumpy()[_ROW]
     return rows.take(pa.array(np.sort(found)))

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from angioatlas.cli import (
+    cohort,
     config,
     demo,
     doctor,
@@ -88,6 +89,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(index.app, name="index")
 app.add_typer(labels.app, name="labels")
+app.add_typer(cohort.app, name="cohort")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 

@@ -58,7 +58,7 @@ def test_a_predicate_and_a_list():
     assert chosen(CohortDefinition(listed=2), listed=["b", "s8"]) == ["s4", "s8"]
     both = CohortDefinition(where="x > 1", listed=2)
     assert chosen(both, matching=["s5", "s1"], listed=["b", "s8"]) == ["s5"]
-    with pytest.raises(UsageError, match="1 of 2 names on the list are no study and no patient"):
+    with pytest.raises(UsageError, match=r"1 of 2 names on the list are no study .*: number 2"):
         chosen(CohortDefinition(listed=2), listed=["b", "zz"])
 
 
@@ -87,7 +87,7 @@ def test_an_empty_cohort_says_where_it_became_empty():
 
 
 def test_a_definition_survives_json():
-    definition = CohortDefinition("age > 50", 3, IndexRule("last", 2, day(2015), None))
+    definition = CohortDefinition("age > 50", 3, IndexRule("last", 2, day(2015), None), "enc-1")
     assert CohortDefinition.from_json(definition.to_json()) == definition
 
 
