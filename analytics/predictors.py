@@ -1,0 +1,102 @@
+"""Clinical predictors as they were known on the index date, never later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pandas as pd
+
+from core.errors import UsageError
+
+AGE: Final = "age_years"
+SEX: Final = "sex"
+_TRUE: Final = frozenset({"1", "true", "yes", "y", "t"})
+_FALSE: Final = frozenset({"0", "false", "no", "n", "f"})
+
+
+def known_names(covariates: pd.DataFrame, measurements: pd.DataFrame) -> list[str]:
+    """Return what may be asked for: age and sex of the exam, covariates, measurements; sorted."""
+    names = {AGE, SEX, *covariates["name"].unique(), *measurements["name"].unique()}
+    return sorted(map(str, names))
+
+
+def as_of(
+    index: pd.DataFrame,
+    studies: pd.DataFrame,
+    covariates: pd.DataFrame,
+    measurements: pd.DataFrame,
+    names: Sequence[str],
+) -> pd.DataFrame:
+    """Return predictors of the index exams.
+
+    Parameters
+    ----------
+    index : DataFrame
+        study_uid, patient_id, index_date.
+    studies : DataFrame
+        study_uid, patient_age_years, patient_sex.
+    covariates : DataFrame
+        patient_id, date (null: always), name, value (text).
+    measurements : DataFrame
+        patient_id, date, name, value (number).
+    names : sequence of str
+        Of `known_names`.
+
+    Returns
+    -------
+    DataFrame
+        One row an index exam, in order; a column for each name: the last value on or before the
+        index date, a number where all values are numbers or truth values, else text; null where
+        there is none.
+
+    Raises
+    ------
+    UsageError
+        A name is not known.
+    """
+    unknown = [name for name in names if name not in known_names(covariates, measurements)]
+    if unknown:
+        known = ", ".join(known_names(covariates, measurements))
+        raise UsageError(f"no predictor is called {', '.join(unknown)}", f"there are {known}")
+    facts = index.merge(studies, on="study_uid", how="left")
+    own = {AGE: facts["patient_age_years"], SEX: facts["patient_sex"]}
+    said = pd.concat(
+        [
+            covariates[["patient_id", "date", "name", "value"]],
+            measurements[["patient_id", "date", "name", "value"]],
+        ],
+        ignore_index=True,
+    )
+    said["date"] = pd.to_datetime(said["date"])
+    columns: Mapping[str, pd.Series] = {
+        name: own[name] if name in own else _typed(_latest(index, said[said["name"] == name]))
+        for name in names
+    }
+    return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()})
+
+
+def _latest(index: pd.DataFrame, said: pd.DataFrame) -> pd.Series:
+    """Return the last value of each index exam's patient that is not from after it."""
+    rows = index[["patient_id", "index_date"]].reset_index()
+    joined = rows.merge(said, on="patient_id")
+    known = joined["date"].isna() | (joined["date"] <= pd.to_datetime(joined["index_date"]))
+    # What is always true counts as the oldest.
+    last = joined[known].sort_values(["index", "date"], na_position="first", kind="stable")
+    values = last.drop_duplicates("index", keep="last").set_index("index")["value"]
+    return values.reindex(range(len(index)))
+
+
+def _typed(values: pd.Series) -> pd.Series:
+    known = values.dropna()
+    words = known.astype(str).str.strip().str.lower()
+    if words.isin(_TRUE | _FALSE).all():
+        return values.map(lambda value: _truth(value), na_action="ignore").astype(float)
+    numbers = pd.to_numeric(known, errors="coerce")
+    if numbers.notna().all():
+        return numbers.astype(float).reindex(values.index)
+    return words.reindex(values.index).astype(object)
+
+
+def _truth(value: object) -> float:
+    return float(str(value).strip().lower() in _TRUE)
