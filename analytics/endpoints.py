@@ -19,6 +19,8 @@ from core.errors import NotFoundError, UsageError
 from core.labels import EVENT_KINDS
 
 HORIZONS_DAYS: Final = (30, 180, 365, 730)
+UnknownDeath = Literal["competing", "event"]
+UNKNOWN_DEATHS: Final[tuple[UnknownDeath, ...]] = ("competing", "event")
 DEATHS: Final = ("death_cardiovascular", "death_other", "death")
 """Kinds of events after which nothing follows; ``death`` is of unknown cause."""
 _CORE = ("death_cardiovascular", "mi", "stroke", "urgent_revascularisation", "hf_hospitalisation")
@@ -102,7 +104,7 @@ class Rules:
 
     blanking_days: int = 0
     until: dt.date | None = None
-    unknown_death: Literal["competing", "event"] = "competing"
+    unknown_death: UnknownDeath = "competing"
 
 
 @dataclass(frozen=True, eq=False)

@@ -168,7 +168,14 @@ def _orders(values: NDArray[np.float64], times: Times) -> bool:
 
 
 def known_to_the_encoder(patient: ArrayLike, trained_on: Collection[str]) -> Iterator[Leak]:
-    """Find patients that the encoder was trained on."""
+    """Find patients that the encoder was trained on.
+
+    Parameters
+    ----------
+    patient : array of shape (rows,)
+    trained_on : collection of str
+        Patients.
+    """
     both = sorted({str(each) for each in np.asarray(patient)} & set(trained_on))
     if both:
         yield Leak("patients that the encoder was trained on", tuple(both))

@@ -73,7 +73,8 @@ def as_of(
         name: own[name] if name in own else _typed(_latest(index, said[said["name"] == name]))
         for name in names
     }
-    return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()})
+    told = {name: column.to_numpy() for name, column in columns.items()}
+    return pd.DataFrame(told, index=range(len(index)))
 
 
 def _latest(index: pd.DataFrame, said: pd.DataFrame) -> pd.Series:

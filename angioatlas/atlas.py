@@ -15,7 +15,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -37,6 +37,7 @@ from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
+from core.ids import Identity
 from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level
@@ -47,9 +48,14 @@ from embedder.encoders.registry import (
 )
 from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
-from store.registry import COHORTS, Registry
+from store.registry import COHORTS, MODELS, Registry, SavedModel
 from store.snapshot import Snapshot
 from store.store import Store
+
+if TYPE_CHECKING:
+    # The estimators take seconds to import: who searches does without them.
+    from angioatlas.survival.ask import SurvivalQuestion
+    from angioatlas.survival.study import SurvivalResult
 
 
 def _no_progress(phase: str, done: int, total: int | None) -> None:
@@ -376,6 +382,109 @@ class Atlas:
         """Delete a saved cohort; its store version may then be retired."""
         Registry(self.store.tables).drop(COHORTS, name)
 
+    def survival(
+        self,
+        question: SurvivalQuestion | str = "mace",
+        *,
+        cohort: str | cohorts_.CohortMembers | None = None,
+        encoder: str | None = None,
+        on_step: OnProgress = _no_progress,
+    ) -> SurvivalResult:
+        """Fit survival models to a cohort and judge them on people they have not seen.
+
+        Parameters
+        ----------
+        question : SurvivalQuestion or str
+            What is asked; a name of an endpoint asks it with the defaults.
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        on_step : callable, optional
+            Called with (phase, done, total or None).
+
+        Raises
+        ------
+        LeakageError
+            Something would make the figures too good; the rows are named.
+        """
+        from angioatlas.survival.ask import SurvivalQuestion
+        from angioatlas.survival.gather import SurvivalOptions
+        from angioatlas.survival.study import survival
+
+        asked = SurvivalQuestion(question) if isinstance(question, str) else question
+        members, space = self._studied(cohort, encoder)
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        table = None
+        if asked.covariates is not None:
+            table = asked.table(store_identity(self.store.identity, self.settings.identity_key))
+        options = SurvivalOptions(
+            clinical=asked.clinical,
+            sets=asked.sets,
+            since=asked.since,
+            site=asked.site,
+            table=table,
+            trained_on=self._trained_on(space, identity, members),
+        )
+        return survival(
+            self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step
+        )
+
+    def save_survival_model(
+        self, result: SurvivalResult, name: str, predictors: str | None = None
+    ) -> SavedModel:
+        """Save a model that was fitted to the whole cohort; by default the best set's."""
+        from angioatlas.survival.study import save_model
+
+        return save_model(self.store, result, name, predictors or result.study.best)
+
+    def survival_models(self) -> pd.DataFrame:
+        """Describe the saved models, one a row, by name."""
+        from angioatlas.survival.listing import listing
+
+        return listing(self.store)
+
+    def predict_survival(
+        self,
+        model: str,
+        *,
+        cohort: str | cohorts_.CohortMembers | None = None,
+        encoder: str | None = None,
+    ) -> pd.DataFrame:
+        """Apply a saved model to the index exams of a cohort; see `survival.saved.predict`."""
+        from angioatlas.survival.saved import predict
+
+        saved = Registry(self.store.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        return predict(self.store, saved, members, encoder_id=space)
+
+    def validate_survival(
+        self,
+        model: str,
+        *,
+        cohort: str | cohorts_.CohortMembers | None = None,
+        encoder: str | None = None,
+        from_store: Path | None = None,
+    ) -> SurvivalResult:
+        """Judge a saved model, of this store or another one, on a cohort of this store."""
+        from angioatlas.survival.saved import validate_saved
+
+        source = self.store if from_store is None else Store.open(from_store)
+        saved = Registry(source.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        return validate_saved(
+            self.store,
+            saved,
+            members,
+            encoder_id=space,
+            trained_on=self._trained_on(space, identity, members),
+        )
+
+    def drop_model(self, name: str) -> None:
+        """Delete a saved model."""
+        Registry(self.store.tables).drop(MODELS, name)
+
     def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
         """Build and save the exact index of the version that this Atlas reads."""
         with self.snapshot() as snapshot:
@@ -492,6 +601,26 @@ class Atlas:
                 known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
+
+    def _studied(
+        self, cohort: str | cohorts_.CohortMembers | None, encoder: str | None
+    ) -> tuple[cohorts_.CohortMembers, str]:
+        if cohort is None:
+            cohort = self.choose_cohort()
+        members = self.cohort(cohort) if isinstance(cohort, str) else cohort
+        with self.store.snapshot(members.store_version) as snapshot:
+            return members, choose_space(snapshot, encoder, self.settings)
+
+    def _trained_on(
+        self, space: str, identity: Identity | None, cohort: cohorts_.CohortMembers
+    ) -> frozenset[str]:
+        from angioatlas.survival.gather import patients_of_the_encoder
+
+        try:
+            folder = find_encoder(space, self.settings.encoders_dir)
+        except NotFoundError:  # the encoder itself is not here: nothing is known of its training
+            return frozenset()
+        return patients_of_the_encoder(folder, identity, [*cohort.members["patient_id"]])
 
     def _listed(self, snapshot: Snapshot, members: Sequence[str] | Path) -> list[str]:
         studies = snapshot.studies()

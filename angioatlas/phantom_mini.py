@@ -30,6 +30,7 @@ from embedder.encoders.compact.video import CompactVideo
 from embedder.encoders.compact.words import split_words
 from embedder.encoders.registry import BUNDLED
 from embedder.sampling import BEFORE_MS, window_indices
+from phantom.ids import patient_id
 from phantom.seeds import TRAINING_SEEDS
 from phantom.training.dataset import (
     SetSettings,
@@ -148,8 +149,13 @@ def make(out: Path, work: Path, recipe: Recipe, *, workers: int, log: Log) -> No
     for model in (made.video, made.aggregator, made.heads, made.text):
         model.cpu().eval()
     facts = training_facts(recipe, data, work) | {f"held_out_{k}": v for k, v in measured.items()}
-    spec = write_compact(out, made, lexicon=lexicon(), training=facts)
+    spec = write_compact(out, made, lexicon=lexicon(), training=facts, trained_on=_trained_on())
     log(f"{spec.encoder_id} in {out} after {(time.perf_counter() - began) / 60:.0f} min")
+
+
+def _trained_on() -> list[str]:
+    """Return the patients of the cohorts that the training learns from and watches."""
+    return [f"{patient_id(seed, 0)[:-5]}*" for seed in (TRAINING_SEED, HELD_OUT_SEED)]
 
 
 def lexicon() -> frozenset[str]:

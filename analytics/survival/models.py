@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, Final, Literal, final
 
 import numpy as np
@@ -229,14 +230,18 @@ def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) ->
         scores = []
         for each in inner:
             own = preparation(x, components=count).fit(x.iloc[each.train])
-            model = CoxPHSurvivalAnalysis(alpha=_RIDGE, ties="efron")
-            model.fit(own.transform(x.iloc[each.train]), target[each.train])
+            model = _ridge(own.transform(x.iloc[each.train]), target[each.train])
             scores.append(_left_out(times, model.predict(own.transform(x))[:, None], each.train))
         told.append(float(np.sum(scores)))
     count = spec.components[int(np.argmax(told))]
     prepare = preparation(x, components=count)
-    model = CoxPHSurvivalAnalysis(alpha=_RIDGE, ties="efron")
-    return prepare, model.fit(prepare.fit_transform(x), target), {"components": count}
+    return prepare, _ridge(prepare.fit_transform(x), target), {"components": count}
+
+
+def _ridge(values: Floats, target: Any) -> CoxPHSurvivalAnalysis:
+    # Its own baseline hazard, which is not used, divides by zero at some last times.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return CoxPHSurvivalAnalysis(alpha=_RIDGE, ties="efron").fit(values, target)
 
 
 _RIDGE: Final = 1e-3
@@ -270,3 +275,9 @@ _FITTERS: Final = {
     "forest": _forest,
     "boosting": _boosting,
 }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what models are fitted with."""
+    names = ("numpy", "scikit-learn", "scikit-survival", "lifelines")
+    return {name: version(name) for name in names}

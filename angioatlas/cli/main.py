@@ -25,6 +25,7 @@ from angioatlas.cli import (
     search,
     similar,
     store,
+    survival,
 )
 from angioatlas.cli.output import say
 from core.errors import AtlasError
@@ -90,6 +91,7 @@ app.add_typer(encoders.app, name="encoders")
 app.add_typer(index.app, name="index")
 app.add_typer(labels.app, name="labels")
 app.add_typer(cohort.app, name="cohort")
+app.add_typer(survival.app, name="survival")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 

@@ -22,6 +22,7 @@ from embedder.encoders.importing.folder import new_folder, write_tensors
 from embedder.encoders.registry import SPEC_FILE, file_sha256
 from embedder.encoders.self_check import SELF_CHECK_FILE, self_check
 from embedder.encoders.spec import FileRef
+from embedder.encoders.trained_on import TRAINED_ON_FILE
 from embedder.encoders.weights import load_model
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -48,6 +49,7 @@ def write_compact(
     *,
     lexicon: Iterable[str],
     training: Mapping[str, str | int | float],
+    trained_on: Iterable[str] = (),
     card: str | None = None,
     name: str = ARCHITECTURE,
 ) -> CompactSpec:
@@ -63,6 +65,8 @@ def write_compact(
         The words of the text tower's training.
     training : mapping of str to str or number
         How the weights were made, for `encoder.json`.
+    trained_on : iterable of str
+        The patients of the training, for `trained_on.txt`.
     card : str, optional
         Text of the model card; by default the older folder's is kept.
     name : str
@@ -96,6 +100,8 @@ def write_compact(
             training=dict(training),
         )
         (partial / SPEC_FILE).write_text(spec.to_json(), encoding="utf-8")
+        listed = "".join(f"{patient}\n" for patient in trained_on)
+        (partial / TRAINED_ON_FILE).write_text(listed, encoding="utf-8")
         if card is not None:
             (partial / CARD_FILE).write_text(card, encoding="utf-8")
         loaded = open_compact(spec, partial, device="cpu")

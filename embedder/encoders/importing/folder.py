@@ -20,6 +20,7 @@ from embedder.encoders.registry import SPEC_FILE, file_sha256, read_spec
 from embedder.encoders.self_check import SELF_CHECK_FILE
 from embedder.encoders.spec import FileRef
 from embedder.encoders.tokenizer import VOCABULARY_FILES
+from embedder.encoders.trained_on import TRAINED_ON_FILE
 
 WEIGHTS_FILE = "weights.safetensors"
 TEXT_FILE = "text.safetensors"
@@ -28,7 +29,7 @@ HEADS_VIDEO_FILE = "heads_video.safetensors"
 _OWN = frozenset(
     {
         SPEC_FILE, SELF_CHECK_FILE, WEIGHTS_FILE, TEXT_FILE, HEADS_FILE, HEADS_VIDEO_FILE,
-        *VOCABULARY_FILES,
+        *VOCABULARY_FILES, TRAINED_ON_FILE,
     }
 )  # fmt: skip
 """What an import writes; nothing else is ever replaced."""

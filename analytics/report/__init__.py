@@ -1,0 +1,1 @@
+"""What an analysis is handed over as: one HTML file, one JSON file."""

@@ -1,0 +1,215 @@
+"""Figures of a survival report, in Plotly: nothing is told by colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analytics.survival.calibration import Calibration
+from analytics.survival.curves import Curve
+from analytics.survival.validation import Validation
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+GROUP_NAMES: Final = ("low", "middle", "high")
+_FONT: Final = {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": "#222"}
+_GREY: Final = "#888"
+
+
+def incidence(
+    curves: Mapping[int, Curve], *, until: float, names: Sequence[str] = GROUP_NAMES
+) -> go.Figure:
+    """Draw the cumulative incidence of each group of risk, with the numbers at risk below.
+
+    Parameters
+    ----------
+    curves : mapping of int to Curve
+        By group, 0 the lowest risk.
+    until : float
+        Last day.
+    names : sequence of str
+        Of the groups.
+    """
+    figure = go.Figure()
+    ticks = np.linspace(0, until, 6)
+    for position, (group, curve) in enumerate(sorted(curves.items())):
+        shown = curve.time <= until
+        x = np.concatenate([[0.0], curve.time[shown], [until]])
+        y, low, high = (
+            np.concatenate([[0.0], each[shown], [curve.at(until)[column]]])
+            for column, each in ((0, curve.estimate), (2, curve.lower), (3, curve.upper))
+        )
+        name, colour = names[group], COLOURS[group]
+        band = _fill(colour)
+        figure.add_scatter(
+            x=x,
+            y=high,
+            mode="lines",
+            line={"width": 0, "shape": "hv"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=x,
+            y=low,
+            mode="lines",
+            line={"width": 0, "shape": "hv"},
+            fill="tonexty",
+            fillcolor=band,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            name=f"{name} risk",
+            line={"color": colour, "dash": DASHES[group], "shape": "hv"},
+        )
+        for tick, left in zip(ticks, curve.left(ticks), strict=True):
+            figure.add_annotation(
+                x=tick,
+                y=-0.24 - 0.07 * position,
+                yref="paper",
+                text=f"{left:,}",
+                showarrow=False,
+                font={"color": colour, "size": 12},
+            )
+        figure.add_annotation(
+            x=-0.02,
+            xref="paper",
+            xanchor="right",
+            y=-0.24 - 0.07 * position,
+            yref="paper",
+            text=name,
+            showarrow=False,
+            font={"color": colour, "size": 12},
+        )
+    figure.add_annotation(
+        x=-0.02,
+        xref="paper",
+        xanchor="right",
+        y=-0.17,
+        yref="paper",
+        text="at risk",
+        showarrow=False,
+        font={"color": _GREY, "size": 12},
+    )
+    figure.update_xaxes(title="days since the index exam", range=[0, until], tickvals=ticks)
+    figure.update_yaxes(title="cumulative incidence", rangemode="tozero", tickformat=".0%")
+    return _styled(figure, bottom=90 + 26 * len(curves), left=90)
+
+
+def calibration(found: Mapping[str, Calibration]) -> go.Figure:
+    """Draw observed against predicted risk at one horizon, of one or several models."""
+    figure = go.Figure()
+    highest = max(
+        max(float(each.groups["predicted"].max()), float(each.groups["observed"].max()))
+        for each in found.values()
+    )
+    end = min(1.0, 1.1 * highest)
+    figure.add_scatter(
+        x=[0, end], y=[0, end], mode="lines", name="ideal", line={"color": _GREY, "width": 1}
+    )
+    for i, (name, each) in enumerate(found.items()):
+        groups, curve = each.groups, each.curve[each.curve["predicted"] <= end]
+        figure.add_scatter(
+            x=curve["predicted"],
+            y=curve["observed"],
+            mode="lines",
+            name=name,
+            line={"color": COLOURS[i], "dash": DASHES[i]},
+        )
+        figure.add_scatter(
+            x=groups["predicted"],
+            y=groups["observed"],
+            mode="markers",
+            name=f"{name}, tenths",
+            marker={"color": COLOURS[i], "size": 7},
+            showlegend=False,
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "thickness": 1,
+                "width": 0,
+                "array": (groups["upper"] - groups["observed"]).fillna(0),
+                "arrayminus": (groups["observed"] - groups["lower"]).fillna(0),
+            },
+        )
+    figure.update_xaxes(title="predicted risk", range=[0, end], tickformat=".0%")
+    figure.update_yaxes(title="observed risk", range=[0, end], tickformat=".0%")
+    return _styled(figure)
+
+
+def decisions(verdicts: Mapping[str, Validation], horizon: float) -> go.Figure:
+    """Draw the net benefit of acting on each model at one horizon."""
+    figure = go.Figure()
+    lowest = 0.0
+    for i, (name, verdict) in enumerate(verdicts.items()):
+        table = verdict.decisions[verdict.decisions["horizon"] == horizon]
+        drawn = {"model": (name, COLOURS[i], DASHES[i])}
+        if i == 0:
+            drawn |= {"everybody": ("everybody", _GREY, "dot"), "nobody": ("nobody", "#000", "dot")}
+        for model, (label, colour, dash) in drawn.items():
+            rows = table[table["model"] == model]
+            figure.add_scatter(
+                x=rows["threshold"],
+                y=rows["net_benefit"],
+                mode="lines",
+                name=label,
+                line={"color": colour, "dash": dash},
+            )
+        best = float(table["net_benefit"].max())
+        lowest = max(lowest, best)
+    figure.update_xaxes(title="threshold risk", tickformat=".0%")
+    figure.update_yaxes(title="net benefit per patient", range=[-0.25 * lowest, 1.1 * lowest])
+    return _styled(figure)
+
+
+def subgroups(verdict: Validation) -> go.Figure:
+    """Draw the C-index of each subgroup with its interval."""
+    table = verdict.subgroups.dropna(subset=["c"])[::-1]
+    labels = [
+        f"{row.subgroup} {row.value} ({row.events} of {row.subjects})" for row in table.itertuples()
+    ]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=table["c"],
+        y=labels,
+        mode="markers",
+        marker={"color": COLOURS[0], "size": 9},
+        showlegend=False,
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "thickness": 1.5,
+            "width": 0,
+            "array": table["upper"] - table["c"],
+            "arrayminus": table["c"] - table["lower"],
+        },
+    )
+    whole = float(verdict.measure("harrell_c")["estimate"])
+    figure.add_vline(x=whole, line={"color": _GREY, "dash": "dot"})
+    figure.update_xaxes(title="C-index (events of subjects)")
+    return _styled(figure, height=140 + 34 * len(labels), left=200)
+
+
+def _fill(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.12)"
+
+
+def _styled(figure: go.Figure, *, height: int = 430, bottom: int = 60, left: int = 70) -> go.Figure:
+    figure.update_layout(
+        template="simple_white",
+        font=_FONT,
+        height=height + max(0, bottom - 60),
+        width=760,
+        margin={"l": left, "r": 20, "t": 20, "b": bottom},
+        legend={"orientation": "h", "y": 1.08, "x": 0},
+    )
+    return figure

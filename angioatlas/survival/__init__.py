@@ -1,0 +1,1 @@
+"""Survival studies on a store."""

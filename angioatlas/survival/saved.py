@@ -1,0 +1,138 @@
+"""Saved survival models: what they say of other exams, and how good they are elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analytics.endpoints import Endpoint, Rules
+from analytics.leakage import Leak, refuse
+from analytics.survival.persistence import load_model
+from analytics.survival.study import Applied, Inputs, Plan, validate_elsewhere
+from angioatlas.cohorts import CohortMembers
+from angioatlas.survival.gather import (
+    SurvivalOptions,
+    check,
+    gather,
+    join_predictors,
+    provenance,
+)
+from angioatlas.survival.study import SurvivalResult
+from core.errors import UsageError
+from store.registry import Registry, SavedModel
+from store.store import Store
+
+
+def predict(
+    store: Store, saved: SavedModel, cohort: CohortMembers, *, encoder_id: str
+) -> pd.DataFrame:
+    """Return what a saved model says of the index exams of a cohort.
+
+    Parameters
+    ----------
+    store : Store
+    saved : SavedModel
+    cohort : CohortMembers
+    encoder_id : str
+        The space of the embeddings.
+
+    Returns
+    -------
+    DataFrame
+        study_uid, patient_id, index_date, score, risk_<days>d for each horizon, risk_group (0 the
+        lowest, by thresholds of the model's training).
+
+    Raises
+    ------
+    UsageError
+        The model reads embeddings of another encoder, or no exam has a vector.
+    """
+    told = _described(saved, encoder_id)
+    model, thresholds = load_model(saved.payload, sha256=saved.model_id)
+    with store.snapshot(cohort.store_version) as snapshot:
+        index, x, _ = join_predictors(
+            snapshot, cohort, told["clinical"], encoder_id=encoder_id, sets=(told["predictors"],)
+        )
+    risks = model.risks(x[told["predictors"]], told["horizons_days"])
+    found = index[["study_uid", "patient_id", "index_date"]].reset_index(drop=True)
+    found["score"] = model.scores(x[told["predictors"]])
+    for i, days in enumerate(told["horizons_days"]):
+        found[f"risk_{days}d"] = risks[:, i]
+    found["risk_group"] = np.searchsorted(thresholds, risks[:, -1], side="right")
+    return found
+
+
+def validate_saved(
+    store: Store,
+    saved: SavedModel,
+    cohort: CohortMembers,
+    *,
+    encoder_id: str,
+    trained_on: frozenset[str] = frozenset(),
+) -> SurvivalResult:
+    """Judge a saved model on another cohort, of this store or of another one.
+
+    Raises
+    ------
+    LeakageError
+        Patients of the cohort were in the model's or the encoder's training.
+    UsageError
+        The model reads embeddings of another encoder.
+    """
+    told = _described(saved, encoder_id)
+    model, thresholds = load_model(saved.payload, sha256=saved.model_id)
+    rules = {**told["rules"]}
+    if rules["until"]:
+        rules["until"] = dt.date.fromisoformat(rules["until"])
+    plan = Plan(
+        endpoint=Endpoint(told["endpoint"]["name"], tuple(told["endpoint"]["components"])),
+        rules=Rules(**rules),
+        horizons_days=tuple(told["horizons_days"]),
+        spec=model.spec,
+    )
+    refuse(_in_training(store, saved, cohort))
+    options = SurvivalOptions(clinical=tuple(told["clinical"]), trained_on=trained_on)
+    with store.snapshot(cohort.store_version) as snapshot:
+        gathered = gather(
+            snapshot, cohort, plan, options, encoder_id=encoder_id, sets=(told["predictors"],)
+        )
+        checks = check(snapshot, gathered, options, encoder_id=encoder_id)
+    inputs = Inputs(
+        outcomes=gathered.outcomes,
+        sets=gathered.sets,
+        predictors=gathered.words,
+        subgroups=gathered.subgroups,
+        attrition=gathered.attrition,
+        participants=gathered.participants,
+        checks=("patients of the model's own training", *checks[1:]),
+        provenance=provenance(store, cohort, encoder_id) | {"model": saved.name},
+    )
+    study = validate_elsewhere(plan, inputs, Applied(saved.name, model, thresholds))
+    return SurvivalResult(study, cohort.cohort_id, encoder_id, {})
+
+
+def _in_training(store: Store, saved: SavedModel, cohort: CohortMembers) -> list[Leak]:
+    """Find patients of a cohort that a model was fitted to, when this store knows its cohort."""
+    known = {each.cohort_id: each for each in Registry(store.tables).cohorts()}
+    if saved.cohort_id == cohort.cohort_id:
+        return [Leak("the model was fitted to this very cohort", (cohort.name or "",))]
+    if saved.cohort_id not in known:
+        return []
+    both = set(known[saved.cohort_id].patient_ids) & set(cohort.members["patient_id"])
+    return [Leak("patients that the model was fitted to", tuple(sorted(both)))] if both else []
+
+
+def _described(saved: SavedModel, encoder_id: str) -> dict[str, Any]:
+    if saved.kind != "survival":
+        raise UsageError(f"the model {saved.name!r} is one of {saved.kind}, not of survival")
+    if saved.encoder_id and saved.encoder_id != encoder_id:
+        raise UsageError(
+            f"the model {saved.name!r} reads embeddings of {saved.encoder_id}, not of {encoder_id}",
+            "embed the studies with that encoder, or fit a model to these embeddings",
+        )
+    told: dict[str, Any] = json.loads(saved.description)
+    return told
