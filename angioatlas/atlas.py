@@ -31,6 +31,7 @@ from angioatlas import retrieve as retrieve_
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
+from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.patients import find_patient
 from angioatlas.report import EmbedReport
 from angioatlas.spaces import choose_space, encoder_handle
@@ -288,17 +289,18 @@ class Atlas:
         self,
         paths: Sequence[Path | str],
         *,
-        kind: LabelKind | str | None = None,
+        kind: LabelKind | Dialect | str | None = None,
         replace: bool = False,
     ) -> labels_.LabelReport:
-        """Import label tables (CSV) with original identifiers; see `labels.import_labels`.
+        """Import label tables with original identifiers; see `labels.import_labels`.
 
         Parameters
         ----------
         paths : sequence of path
             Files, or folders with files named as the tables (``events.csv``).
-        kind : LabelKind, optional
-            The table that the files hold, when their names do not tell.
+        kind : LabelKind or Dialect, optional
+            The table that the files hold, when their names do not tell, or another shape that they
+            have.
         replace : bool
             The files are whole: rows of their tables that they do not have are withdrawn.
 
@@ -313,7 +315,7 @@ class Atlas:
             self.store,
             [Path(path) for path in paths],
             identity=store_identity(self.store.identity, self.settings.identity_key),
-            kind=None if kind is None else LabelKind(kind),
+            kind=None if kind is None else label_kind(kind),
             replace=replace,
         )
 

@@ -5,46 +5,28 @@ The columns and what they may hold are declared in `core.labels`.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
+from angioatlas.label_dialects import DateOf, Dialect, latest_follow_up, read_dialect
 from core.delimited import Row, read_rows, shown
 from core.errors import UsageError
-from core.labels import (
-    LABELS,
-    PERCENT_RANGES,
-    ColumnType,
-    LabelColumn,
-    LabelKind,
-    measurement_name,
-)
-from core.segments import SEGMENTS
-from embedder.dicom.describe import known_patient
-from embedder.dicom.header import is_uid
+from core.labels import LABELS, LabelKind
 
-_FIRST_YEAR, _LAST_YEAR = 1900, 2100
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_WORD: Final = re.compile(r"[a-z][a-z0-9_]*(@[A-Za-z0-9_]+)?", re.ASCII)
-_SEPARATORS: Final = re.compile(r"[\s;|]+")
 _SHOWN_PROBLEMS: Final = 20
-
-
-class _Unfit(Exception):
-    """A cell that cannot be used; the message says what was expected."""
+_ENDINGS: Final = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A file and the table that it holds rows of."""
+    """A file, and the table that it holds rows of or the shape that it has."""
 
     path: Path
-    kind: LabelKind
+    kind: LabelKind | Dialect
 
 
 @dataclass(frozen=True)
@@ -97,15 +79,15 @@ class Problems:
         )
 
 
-def find_files(paths: Sequence[Path], kind: LabelKind | None = None) -> list[LabelFile]:
+def find_files(paths: Sequence[Path], kind: LabelKind | Dialect | None = None) -> list[LabelFile]:
     """Return the label files that `paths` name.
 
     Parameters
     ----------
     paths : sequence of Path
-        Files, or folders with files named as the tables (``events.csv``); other files of a folder
-        are none of them.
-    kind : LabelKind, optional
+        Files, or folders with files named as the tables (``events.csv``, ``events.parquet``); other
+        files of a folder are none of them.
+    kind : LabelKind or Dialect, optional
         The table that all files hold, whatever their names; then no folder can be given.
 
     Raises
@@ -116,12 +98,12 @@ def find_files(paths: Sequence[Path], kind: LabelKind | None = None) -> list[Lab
     return [file for path in paths for file in _files_of(path, kind)]
 
 
-def _files_of(path: Path, kind: LabelKind | None) -> list[LabelFile]:
+def _files_of(path: Path, kind: LabelKind | Dialect | None) -> list[LabelFile]:
     named = ", ".join(f"{each}.csv" for each in LabelKind)
     if path.is_dir():
         if kind is not None:
             raise UsageError(f"{path} is a folder, and --kind tells one table", "name the file")
-        found = [LabelFile(path / f"{each}.csv", each) for each in LabelKind]
+        found = [LabelFile(path / f"{each}{end}", each) for each in LabelKind for end in _ENDINGS]
         found = [file for file in found if file.path.is_file()]
         if not found:
             raise UsageError(f"{path} has no label table", f"the files are named {named}")
@@ -131,9 +113,43 @@ def _files_of(path: Path, kind: LabelKind | None) -> list[LabelFile]:
     if kind is None and path.stem not in set(LabelKind):
         raise UsageError(
             f"the name of {path} does not tell which table it is",
-            f"give --kind {'|'.join(LabelKind)}",
+            f"give --kind {'|'.join((*LabelKind, *Dialect))}",
         )
     return [LabelFile(path, kind or LabelKind(path.stem))]
+
+
+def read_any(
+    file: LabelFile, problems: Problems, *, date_of: DateOf
+) -> dict[LabelKind, list[ReadRow]]:
+    """Read a label table, or a table of another shape, as rows of label tables.
+
+    Parameters
+    ----------
+    file : LabelFile
+    problems : Problems
+        Takes what is wrong with cells; a row with a problem is not returned.
+    date_of : callable
+        From an original StudyInstanceUID to the original date of the study.
+
+    Raises
+    ------
+    UsageError
+        When the file is no table, or lacks a column.
+    """
+    if isinstance(file.kind, LabelKind):
+        return {file.kind: read_file(file, problems)}
+
+    def note(row: Row, column: str, expected: str, found: str) -> None:
+        problems.add(row, file.path, column=column, expected=expected, found=found)
+
+    read = read_dialect(file.kind, file.path, date_of=date_of, on_problem=note)
+    rows: dict[LabelKind, list[Row]] = {}
+    for each in latest_follow_up(read, note):
+        rows.setdefault(each.kind, []).append(each.row)
+    return {
+        kind: check_rows(LabelFile(file.path, kind), found, problems)
+        for kind, found in rows.items()
+    }
 
 
 def read_file(file: LabelFile, problems: Problems) -> list[ReadRow]:
@@ -142,7 +158,7 @@ def read_file(file: LabelFile, problems: Problems) -> list[ReadRow]:
     Parameters
     ----------
     file : LabelFile
-        CSV, see `core.delimited`.
+        CSV or Parquet, see `core.delimited`.
     problems : Problems
         Takes what is wrong with cells; a row with a problem is not returned.
 
@@ -151,116 +167,46 @@ def read_file(file: LabelFile, problems: Problems) -> list[ReadRow]:
     UsageError
         When the file is no table, lacks a column or has one that is not known.
     """
-    columns = LABELS[file.kind].columns
-    rows = read_rows(
-        file.path,
-        {column.name: (column.name,) for column in columns},
-        required=[column.name for column in columns if column.required],
-        only=True,
-    )
-    read = (_read_row(file, row, columns, problems) for row in rows)
-    return [row for row in read if row is not None]
-
-
-def _read_row(
-    file: LabelFile, row: Row, columns: Sequence[LabelColumn], problems: Problems
-) -> ReadRow | None:
-    before = len(problems.said)
-    cells: dict[str, Any] = {}
-    for column in columns:
-        text = row.cells.get(column.name, "")
-        try:
-            cells[column.name] = _value(column, text)
-        except _Unfit as unfit:
-            problems.add(row, file.path, column=column.name, expected=str(unfit), found=shown(text))
-    if file.kind is LabelKind.MEASUREMENTS and len(problems.said) == before:
-        _check_measurement(file, row, cells, problems)
-    return ReadRow(file.path, row.line, cells) if len(problems.said) == before else None
-
-
-def _value(column: LabelColumn, text: str) -> Any:
-    if not text:
-        if column.required:
-            raise _Unfit("a value")
-        return [] if column.type == "segments" else None
-    if column.allowed:
-        if text.casefold() not in column.allowed:
-            raise _Unfit(f"one of {', '.join(column.allowed)}")
-        return text.casefold()
-    return _READERS[column.type](text)
-
-
-def _check_measurement(
-    file: LabelFile, row: Row, cells: Mapping[str, Any], problems: Problems
-) -> None:
-    try:
-        quantity, _ = measurement_name(cells["name"])
-    except ValueError:
-        expected = f"a segment after @: {', '.join(SEGMENTS)}"
-        problems.add(
-            row, file.path, column="name", expected=expected, found=shown(row.cells["name"])
-        )
-        return
-    low, high = PERCENT_RANGES.get(quantity, (-math.inf, math.inf))
-    if not low <= cells["value"] <= high:
-        problems.add(
-            row,
+    columns = LABELS[LabelKind(file.kind)].columns
+    rows = list(
+        read_rows(
             file.path,
-            column="value",
-            expected=f"percent, {low:g} to {high:g}",
-            found=shown(row.cells["value"]),
+            {column.name: (column.name,) for column in columns},
+            required=[column.name for column in columns if column.required],
+            only=True,
         )
+    )
+    return check_rows(file, rows, problems)
 
 
-def _patient(text: str) -> str:
-    patient_id, known = known_patient(text)
-    if not known:
-        raise _Unfit("the id of a patient, no placeholder")
-    return patient_id
+def check_rows(file: LabelFile, rows: Sequence[Row], problems: Problems) -> list[ReadRow]:
+    """Return the rows of a label table whose cells can all be used, and note what is wrong.
 
+    Parameters
+    ----------
+    file : LabelFile
+        Where they were read.
+    rows : sequence of Row
+        Their cells as text, by the names of the table's columns; what is absent is empty.
+    problems : Problems
+    """
+    from angioatlas.label_schema import failures, value_of  # pandera takes a second to import
 
-def _uid(text: str) -> str:
-    if not is_uid(text):
-        raise _Unfit("a StudyInstanceUID")
-    return text
-
-
-def _date(text: str) -> dt.date:
-    try:
-        date = dt.date.fromisoformat(text) if _DATE.fullmatch(text) else None
-    except ValueError:
-        date = None
-    if date is None or not _FIRST_YEAR <= date.year <= _LAST_YEAR:
-        raise _Unfit(f"a date such as 2024-05-31, from {_FIRST_YEAR} to {_LAST_YEAR}")
-    return date
-
-
-def _number(text: str) -> float:
-    if not _NUMBER.fullmatch(text) or not math.isfinite(float(text)):
-        raise _Unfit("a number such as 55 or 0.5")
-    return float(text)
-
-
-def _word(text: str) -> str:
-    if not _WORD.fullmatch(text):
-        raise _Unfit("a name in lower case, such as lvef_percent or stenosis_percent@prox_lad")
-    return text
-
-
-def _segments(text: str) -> list[str]:
-    found = [each for each in _SEPARATORS.split(text) if each]
-    if not set(found) <= SEGMENTS.keys():
-        raise _Unfit(f"segments, separated by spaces, of {', '.join(SEGMENTS)}")
-    return [segment for segment in SEGMENTS if segment in found]
-
-
-_READERS: Final[Mapping[ColumnType, Callable[[str], Any]]] = {
-    "patient": _patient,
-    "study": _uid,
-    "id": str,
-    "date": _date,
-    "number": _number,
-    "word": _word,
-    "text": str,
-    "segments": _segments,
-}
+    kind = LabelKind(file.kind)
+    columns = LABELS[kind].columns
+    names = [column.name for column in columns]
+    cells = pd.DataFrame(
+        [[row.cells.get(name, "") for name in names] for row in rows], columns=names
+    )
+    bad = set()
+    for at, name, expected in failures(kind, cells):
+        bad.add(at)
+        found = shown(rows[at].cells.get(name, ""))
+        problems.add(rows[at], file.path, column=name, expected=expected, found=found)
+    return [
+        ReadRow(
+            file.path, row.line, {c.name: value_of(c, row.cells.get(c.name, "")) for c in columns}
+        )
+        for at, row in enumerate(rows)
+        if at not in bad
+    ]

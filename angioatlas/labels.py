@@ -11,10 +11,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from angioatlas.label_files import LabelFile, Problems, ReadRow, find_files, read_file
+from angioatlas.label_dialects import DateOf, Dialect
+from angioatlas.label_files import LabelFile, Problems, ReadRow, find_files, read_any
 from core.ids import Identity
 from core.labels import LABELS, LabelKind
 from core.provenance import Run
@@ -90,7 +92,7 @@ def import_labels(
     paths: Sequence[Path],
     *,
     identity: Identity,
-    kind: LabelKind | None = None,
+    kind: LabelKind | Dialect | None = None,
     replace: bool = False,
     on_step: Callable[[str], None] | None = None,
 ) -> LabelReport:
@@ -103,8 +105,9 @@ def import_labels(
         Files, or folders with files named as the tables (``events.csv``).
     identity : Identity
         The identity that the store was made with; the files hold original identifiers.
-    kind : LabelKind, optional
-        The table that the files hold, when their names do not tell.
+    kind : LabelKind or Dialect, optional
+        The table that the files hold, when their names do not tell, or another shape that they
+        have.
     replace : bool
         The files are the whole of their tables: rows of the store that they do not have are
         withdrawn.
@@ -122,7 +125,7 @@ def import_labels(
     LeaseHeldError
         When another process writes to the store.
     """
-    read = _read(find_files(paths, kind))
+    read = _read(find_files(paths, kind), _StudyDates(store, identity))
     with store.writer(Run.begin().run_id, on_step=on_step) as writer:
         with store.snapshot() as snapshot:
             arrival = _Arrival(identity, snapshot, store.tombstones())
@@ -134,11 +137,31 @@ def import_labels(
     return LabelReport(version, arrival.counts)
 
 
-def _read(files: Iterable[LabelFile]) -> dict[LabelKind, list[ReadRow]]:
+class _StudyDates:
+    """Original dates of studies by their original UIDs."""
+
+    def __init__(self, store: Store, identity: Identity) -> None:
+        self._store, self._identity = store, identity
+
+    @cached_property
+    def _studies(self) -> dict[str, tuple[str, dt.date | None]]:
+        with self._store.snapshot() as snapshot:
+            rows = snapshot.studies().select(["study_uid", "patient_id", "study_date"]).to_pylist()
+        return {row["study_uid"]: (row["patient_id"], row["study_date"]) for row in rows}
+
+    def __call__(self, study_uid: str) -> dt.date | None:
+        patient_id, date = self._studies.get(self._identity.uid(study_uid), ("", None))
+        if date is None:
+            return None
+        return date - dt.timedelta(days=self._identity.shift_days(patient_id))
+
+
+def _read(files: Iterable[LabelFile], date_of: DateOf) -> dict[LabelKind, list[ReadRow]]:
     problems = Problems()
     read: dict[LabelKind, list[ReadRow]] = {}
     for file in files:
-        read.setdefault(file.kind, []).extend(read_file(file, problems))
+        for kind, rows in read_any(file, problems, date_of=date_of).items():
+            read.setdefault(kind, []).extend(rows)
     problems.refuse()
     return {kind: read[kind] for kind in LabelKind if kind in read}
 

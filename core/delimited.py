@@ -1,4 +1,4 @@
-"""Read a table that a person or another program wrote: CSV with one of a few separators.
+"""Read a table that a person or another program wrote: CSV with one of a few separators, Parquet.
 
 What is wrong with it is said by file, line and column, so that it can be corrected.  A message
 never quotes more of a cell than a small number: a cell may hold a patient's name or id.
@@ -7,6 +7,7 @@ never quotes more of a cell than a small number: a cell may hold a patient's nam
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ def read_rows(
     Parameters
     ----------
     path : Path
-        UTF-8, with or without a byte order mark; the first line names the columns.
+        UTF-8, with or without a byte order mark; the first line names the columns.  Or Parquet, by
+        the ending ``.parquet``: numbers, dates and truth values become text as CSV would have it.
     columns : mapping
         The columns to read, by the name they get, each with the names that the table may use for
         them (whatever the case).  Other columns are ignored, empty lines too.
@@ -64,6 +66,9 @@ def read_rows(
         that is required, has one that is not wanted, or has a row of another length than its first
         line.
     """
+    if path.suffix.casefold() == ".parquet":
+        yield from _parquet_rows(path, columns, required, only=only)
+        return
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -110,9 +115,19 @@ class _Header:
 
 def _header(path: Path, lines: Iterator[str], columns: Mapping[str, Sequence[str]]) -> _Header:
     first = next(lines, "")
-    wanted = {alias.casefold(): name for name, aliases in columns.items() for alias in aliases}
+    wanted = _wanted(columns)
     separator = max(SEPARATORS, key=lambda each: sum(c in wanted for c in _names(first, each)))
-    header = _names(first, separator)
+    return _placed(path, separator, _names(first, separator), columns)
+
+
+def _wanted(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {alias.casefold(): name for name, aliases in columns.items() for alias in aliases}
+
+
+def _placed(
+    path: Path, separator: str, header: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> _Header:
+    wanted = _wanted(columns)
     places: dict[str, int] = {}
     for i, name in enumerate(header):
         known = wanted.get(name)
@@ -159,6 +174,47 @@ def _rows(path: Path, lines: Iterator[str], header: _Header) -> Iterator[Row]:
                 "correct the table",
             )
         yield Row(line, {name: cells[i].strip() for name, i in header.places.items()})
+
+
+def _parquet_rows(
+    path: Path, columns: Mapping[str, Sequence[str]], required: Collection[str], *, only: bool
+) -> Iterator[Row]:
+    """Yield the rows of a Parquet file; the first row is number 1."""
+    import pyarrow as pa  # takes a while to import, and few tables need it
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = [name.strip().casefold() for name in file.schema_arrow.names]
+            header = _placed(path, ",", names, columns)
+            _check_columns(path, header, required, only=only)
+            number = 0
+            for batch in file.iter_batches():
+                cells = {name: batch.column(i).to_pylist() for name, i in header.places.items()}
+                for i in range(batch.num_rows):
+                    number += 1
+                    yield Row(number, {name: _as_text(each[i]) for name, each in cells.items()})
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror or 'it is no Parquet file'}",
+            "name a Parquet file that is there",
+        ) from error
+    except pa.ArrowException as error:
+        raise UsageError(f"{path} is no whole Parquet file", "write it again") from error
+
+
+def _as_text(value: object) -> str:
+    if value is None or value != value:  # NaN
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date().isoformat()
+    if isinstance(value, list):
+        return " ".join(str(each) for each in value)
+    return str(value).strip()
 
 
 def _names(line: str, separator: str) -> list[str]:

@@ -30,8 +30,13 @@ def import_(
     ],
     store: StoreOption = None,
     kind: Annotated[
-        LabelKind | None,
-        typer.Option("--kind", help="Table that the files hold, when their names do not tell."),
+        str | None,
+        typer.Option(
+            "--kind",
+            help="Table that the files hold, when their names do not tell (events, follow-up, "
+            "measurements, procedures, covariates, reports), or another shape that they have "
+            "(outcomes-flat, external-validation).",
+        ),
     ] = None,
     replace: Annotated[
         bool,
