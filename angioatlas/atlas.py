@@ -435,10 +435,13 @@ class Atlas:
     def save_survival_model(
         self, result: SurvivalResult, name: str, predictors: str | None = None
     ) -> SavedModel:
-        """Save a model that was fitted to the whole cohort; by default the best set's."""
+        """Save a model that was fitted to the whole cohort.
+
+        By default that of the last set, which has all predictors: no choice by the figures.
+        """
         from angioatlas.survival.study import save_model
 
-        return save_model(self.store, result, name, predictors or result.study.best)
+        return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
 
     def survival_models(self) -> pd.DataFrame:
         """Describe the saved models, one a row, by name."""

@@ -9,7 +9,6 @@ is in a sample so large that it no longer varies.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from analytics.survival.cox import fit_cox
 from analytics.survival.discrimination import harrell, uno
 from analytics.survival.fine_gray import fit_fine_gray
 from analytics.survival.times import Times, follow_up
-from benchmarks.record import RESULTS, circumstances
+from benchmarks.record import write
 
 N = 400
 LARGE = 60_000
@@ -130,8 +129,7 @@ def main() -> None:
     given = parser.parse_args()
     found = coverage(given.repeats)
     about = {"subjects": N, "repeats": given.repeats, "seed": SEED, "coverage": found}
-    file = RESULTS / "survival_coverage.json"
-    file.write_text(json.dumps(circumstances() | {"figures": about}, indent=1) + "\n")
+    write("survival_coverage", about)
     for name, row in found.items():
         print(
             f"{name:42} truth {row['truth']:.4f}  coverage {row['coverage']:.3f} ± {row['se']:.3f}"
