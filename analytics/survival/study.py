@@ -94,13 +94,6 @@ class SurvivalStudy:
     provenance: Mapping[str, Any]
     applied: str = ""
 
-    @property
-    def best(self) -> str:
-        """The set of predictors with the highest C."""
-        return max(
-            self.verdicts, key=lambda s: float(self.verdicts[s].measure("harrell_c")["estimate"])
-        )
-
     def summary(self) -> pd.DataFrame:
         """Return the main measures of each set of predictors, one a row."""
         rows = []

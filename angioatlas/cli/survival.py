@@ -245,7 +245,7 @@ def _tell(result: SurvivalResult, report: Path | None, *, json: bool) -> None:
     if json:
         print_json(result.as_dict())
     else:
-        verdict = study.verdicts[study.best]
+        verdict = next(iter(study.verdicts.values()))  # all sets have the same exams
         print_facts(
             {
                 "endpoint": study.plan.endpoint.name,
