@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -140,13 +140,13 @@ def from_the_outcome(x: pd.DataFrame, times: Times) -> Iterator[Leak]:
     Parameters
     ----------
     x : DataFrame of shape (subjects, predictors)
-        Clinical predictors (not embeddings), as numbers; gaps are left out of the comparison.
+        Clinical predictors (not embeddings); gaps are left out of the comparison.
     times : Times
     """
     named = [str(name) for name in x.columns if str(name).lower() in _OUTCOME_NAMES]
     telling = []
     for name in x.columns.difference(named, sort=False):
-        values = x[name].to_numpy(np.float64)
+        values = _as_numbers(x[name])
         known = np.isfinite(values)
         if times[known].event.sum() < _TELLING_EVENTS or np.ptp(values[known]) == 0:
             continue
@@ -154,6 +154,14 @@ def from_the_outcome(x: pd.DataFrame, times: Times) -> Iterator[Leak]:
             telling.append(str(name))
     if named or telling:
         yield Leak("predictors made of the outcome", tuple(named + telling))
+
+
+def _as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    """Return numbers as they are, and words as numbers in alphabetical order; NaN for gaps."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float64)
+    codes, _ = pd.factorize(column, sort=True)
+    return np.where(codes < 0, np.nan, codes.astype(np.float64))
 
 
 def _orders(values: NDArray[np.float64], times: Times) -> bool:

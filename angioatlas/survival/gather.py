@@ -191,7 +191,7 @@ def check(
     if options.clinical:
         columns = [*options.clinical]
         clinical = next(x for name, x in gathered.sets.items() if name != EMBEDDINGS)[columns]
-        leaks += from_the_outcome(clinical.select_dtypes("number"), gathered.outcomes.times)
+        leaks += from_the_outcome(clinical, gathered.outcomes.times)
         checks.append("predictors made of the outcome")
         if options.table is not None:
             leaks += from_the_future(options.table, table)

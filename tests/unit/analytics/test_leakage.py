@@ -68,10 +68,12 @@ def test_predictors_made_of_the_outcome():
         copied=drawn.times.event * 1.0,
         survived=~drawn.times.event * 1.0,
         known_for=drawn.times.time + 0.01,
+        in_words=np.where(drawn.times.event, "seen", "never"),
+        sex=drawn.x["sex"],
         truth=drawn.truth,
     )
     found = rows(from_the_outcome(planted, drawn.times))
-    assert sorted(found) == ["copied", "known_for", "mi", "survived"]
+    assert sorted(found) == ["copied", "in_words", "known_for", "mi", "survived"]
 
 
 def test_patients_that_the_encoder_knows():
