@@ -19,7 +19,7 @@ _MEASURES = {
     "uno_c": "Uno's C",
     "auc": "AUC",
     "brier": "Brier score",
-    "scaled_brier": "Brier score, share of the null model's",
+    "scaled_brier": "scaled Brier score, 1 − score : null model",
     "integrated_brier": "Brier score, mean over the horizons",
 }
 
