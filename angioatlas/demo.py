@@ -24,6 +24,7 @@ from angioatlas.demo_settings import (
     DemoPlaces,
     DemoSettings,
 )
+from angioatlas.demo_survival import ask_survival
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.spaces import encoder_handle
 from angioatlas.survey import OnProgress
@@ -85,6 +86,8 @@ def demo(
     with _timed(report, "questions"):
         truth = read_truth(places.cohort / "truth")
         _ask(atlas, truth, report)
+    with _timed(report, "survival"):
+        report.survival = ask_survival(atlas, truth, encoder=ENCODER)
     with _timed(report, "picture"):
         tiles = [_tiles(atlas, each, options) for each in report.answers]
         write_picture(places.picture, tiles)

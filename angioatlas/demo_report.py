@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from angioatlas.demo_settings import DemoPlaces
+from angioatlas.demo_survival import DemoSurvival
 from core.provenance import RESEARCH_USE
 from phantom.files.cohort_settings import INVENTED
 from phantom.files.truth_tables import StudyTruth, in_words
@@ -84,6 +85,8 @@ class DemoReport:
         What each step took.
     answers : list of DemoAnswer
         Three texts, and one study whose like is looked for.
+    survival : DemoSurvival or None
+        None where there are too few events.
     """
 
     folder: Path
@@ -94,6 +97,7 @@ class DemoReport:
     encoder_id: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     answers: list[DemoAnswer] = field(default_factory=list)
+    survival: DemoSurvival | None = None
 
     @property
     def places(self) -> DemoPlaces:
@@ -120,6 +124,7 @@ class DemoReport:
             f"angioatlas similar {study} --store {store}",
             f"angioatlas findings {study} --store {store}",
             f"angioatlas labels show events --store {store}",
+            f"angioatlas survival mace --model components --report mace.html --store {store}",
             f"angioatlas export demo.duckdb --store {store}",
         ]
 

@@ -16,6 +16,7 @@ from phantom.seeds import DEMO_SEEDS
 
 if TYPE_CHECKING:
     from angioatlas.demo_report import DemoAnswer, DemoReport
+    from angioatlas.demo_survival import DemoSurvival
 
 _DEFAULT = DemoSettings()
 
@@ -66,6 +67,8 @@ def _print(report: DemoReport) -> None:
     for answer in report.answers:
         say("")
         _print_answer(answer)
+    say("")
+    _print_survival(report.survival)
     say(f"\nFrames of these hits, one row a question: {report.places.picture}")
     say("\nGo on with")
     for command in report.next_commands():
@@ -92,4 +95,16 @@ def _print_answer(answer: DemoAnswer) -> None:
             }
             for hit in answer.hits
         ]
+    )
+
+
+def _print_survival(found: DemoSurvival | None) -> None:
+    say("angioatlas survival mace", style="bold")
+    if found is None:
+        say("  too few events for a model")
+        return
+    say(
+        f"  MACE after the first exam, by the embedding alone, cross-validated: C {found.c:.2f} "
+        f"({found.lower:.2f} to {found.upper:.2f}), {found.patients} patients, {found.events} "
+        f"events; the hazard they were drawn from reaches {found.known_c:.2f}"
     )

@@ -25,12 +25,15 @@ class StudyTruth:
     dominance : {"right", "left", "co"}
     disease : Disease
         As far as pictures can show it.
+    log_hazard : float
+        Log of the hazard of MACE per year after the study.
     """
 
     study_uid: str
     patient_id: str
     dominance: str
     disease: Disease
+    log_hazard: float
 
 
 def read_truth(folder: Path) -> dict[str, StudyTruth]:
@@ -56,6 +59,7 @@ def read_truth(folder: Path) -> dict[str, StudyTruth]:
                 row["patient_id"],
                 row["dominance"],
                 Disease(segments.get(row["study_uid"], {}), float(row["lvef_percent"])),
+                float(row["log_hazard"]),
             )
             for row in _rows(folder / "studies.csv")
         }

@@ -80,6 +80,7 @@ def test_the_folder_has_store_labels_and_picture(report, settings):
     assert {each.level for each in atlas.indexes()} == {"study", "video"}
     read = imagecodecs.png_decode(report.places.picture.read_bytes())
     assert read.shape[2] == 3
+    assert report.survival is None  # three patients are too few
 
 
 def test_the_same_call_again_skips_what_is_done(report, settings, phases):
@@ -109,3 +110,8 @@ def test_the_demo_as_it_is_shipped_is_right(tmp_path, monkeypatch):
         assert answer.positives >= HITS
         if answer.case is None:
             assert answer.right == HITS, answer.text
+    found = report.survival
+    assert found is not None
+    assert found.patients == report.patients
+    assert found.lower < found.c < found.upper
+    assert found.c > 0.5

@@ -22,7 +22,7 @@ from phantom.words.concepts import EVALUATION_QUERIES, holds
 OCCLUDED = Disease({"prox_lad": SegmentState(stenosis_percent=100)}, 40)
 TIGHT = Disease({"prox_lad": SegmentState(stenosis_percent=99)}, 40)
 TRUTH = {
-    uid: StudyTruth(uid, f"P{uid}", "right", disease)
+    uid: StudyTruth(uid, f"P{uid}", "right", disease, -3.0)
     for uid, disease in {"1": OCCLUDED, "2": TIGHT, "3": OCCLUDED, "4": TIGHT}.items()
 }
 

@@ -13,7 +13,7 @@ PATIENTS = 40
 
 
 def truth_of(segments, lvef_percent=60.0, dominance="right"):
-    return StudyTruth("1.2", "P", dominance, Disease(segments, lvef_percent))
+    return StudyTruth("1.2", "P", dominance, Disease(segments, lvef_percent), -3.0)
 
 
 def test_every_concept_is_as_true_of_the_tables_as_of_the_hearts(tmp_path):
