@@ -15,19 +15,18 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.cohort import CohortDefinition, IndexRule, Which
-from angioatlas import cohorts as cohorts_
 from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
+from angioatlas.cohort_studies import CohortStudies, no_progress
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
@@ -38,32 +37,17 @@ from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
-from core.ids import Identity
 from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
-from embedder.encoders.registry import (
-    find_encoder,
-    load_text_encoder,
-)
+from embedder.encoders.registry import find_encoder, load_text_encoder
 from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
-from store.registry import COHORTS, MODELS, Registry, SavedModel
-from store.snapshot import Snapshot
 from store.store import Store
 
-if TYPE_CHECKING:
-    # The estimators take seconds to import: who searches does without them.
-    from angioatlas.survival.ask import SurvivalQuestion
-    from angioatlas.survival.study import SurvivalResult
 
-
-def _no_progress(phase: str, done: int, total: int | None) -> None:
-    """Say nothing."""
-
-
-class Atlas:
+class Atlas(CohortStudies):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.
@@ -77,9 +61,7 @@ class Atlas:
     """
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
-        self.store = store
-        self.settings = settings
-        self.version = version
+        super().__init__(store, settings, version)
         self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
         self._readers: dict[str, TextEmbedder] = {}
 
@@ -107,7 +89,7 @@ class Atlas:
         encoder: str | EncoderHandle | None = None,
         settings: Settings | None = None,
         options: EmbedOptions | None = None,
-        on_progress: OnProgress = _no_progress,
+        on_progress: OnProgress = no_progress,
     ) -> EmbedReport:
         """Embed the cines under `paths` into a store, which is made when there is none.
 
@@ -150,10 +132,6 @@ class Atlas:
     def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
         """Embed more cines into this store; see `embed_into`."""
         return self.embed_into(self.store.path, paths, settings=self.settings, **how)
-
-    def snapshot(self) -> Snapshot:
-        """Open the version that this Atlas reads, pinned until it is closed."""
-        return self.store.snapshot(self.version)
 
     def studies(self) -> pd.DataFrame:
         """Return the visible studies, one a row, by study_uid."""
@@ -324,172 +302,6 @@ class Atlas:
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
-    def choose_cohort(
-        self,
-        *,
-        where: str | None = None,
-        members: Sequence[str] | Path | None = None,
-        index: IndexRule | Which = "first",
-        encoder: str | None = None,
-        name: str | None = None,
-    ) -> cohorts_.CohortMembers:
-        """Choose a cohort from the version that this Atlas reads, and save it if it has a name.
-
-        Parameters
-        ----------
-        where : str, optional
-            A predicate of DuckDB's SQL over the columns of `study_view.study_view`, such as
-            ``"patient_sex = 'F' and lvef_percent < 40"``; a subquery may read the label tables.
-        members : sequence of str or path, optional
-            Studies or patients, by original or by the store's identifiers; or a file of them.
-        index : IndexRule or {"first", "last", "every"}
-            Which exam of a patient counts.
-        encoder : str, optional
-            Whose findings the predicate may speak of, when the store has several encoders.
-        name : str, optional
-            Saves the cohort.
-
-        Raises
-        ------
-        UsageError
-            The predicate is none, a member is not in the store, nobody is left, or the name is
-            another cohort's.
-        """
-        rule = index if isinstance(index, IndexRule) else IndexRule(index)
-        with self.snapshot() as snapshot:
-            space = choose_space(snapshot, encoder, self.settings) if snapshot.spaces() else None
-            listed = None if members is None else self._listed(snapshot, members)
-            count = None if listed is None else len(listed)
-            definition = CohortDefinition(where, count, rule, space if where else None)
-            cohort = cohorts_.choose(self.store, snapshot, definition, listed=listed)
-        return cohort if name is None else cohorts_.save(self.store, cohort, name)
-
-    def cohort(self, name: str) -> cohorts_.CohortMembers:
-        """Return a saved cohort by its name or id, as it was chosen."""
-        return cohorts_.replay(self.store, name)
-
-    def cohort_definition(self, name: str) -> CohortDefinition:
-        """Return how a saved cohort was chosen, even when its version can no longer be read."""
-        return CohortDefinition.from_json(Registry(self.store.tables).cohort(name).definition)
-
-    def cohorts(self) -> pd.DataFrame:
-        """Describe the saved cohorts, one a row, by name."""
-        return cohorts_.listing(self.store)
-
-    def cohort_staleness(self, cohort: cohorts_.CohortMembers) -> cohorts_.Staleness:
-        """Say how a cohort differs from what its definition would choose now."""
-        return cohorts_.staleness(self.store, cohort)
-
-    def drop_cohort(self, name: str) -> None:
-        """Delete a saved cohort; its store version may then be retired."""
-        Registry(self.store.tables).drop(COHORTS, name)
-
-    def survival(
-        self,
-        question: SurvivalQuestion | str = "mace",
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-        on_step: OnProgress = _no_progress,
-    ) -> SurvivalResult:
-        """Fit survival models to a cohort and judge them on people they have not seen.
-
-        Parameters
-        ----------
-        question : SurvivalQuestion or str
-            What is asked; a name of an endpoint asks it with the defaults.
-        cohort : str, CohortMembers or None
-            The first exam of every patient by default.
-        encoder : str, optional
-            Needed when the store holds vectors of several encoders.
-        on_step : callable, optional
-            Called with (phase, done, total or None).
-
-        Raises
-        ------
-        LeakageError
-            Something would make the figures too good; the rows are named.
-        """
-        from angioatlas.survival.ask import SurvivalQuestion
-        from angioatlas.survival.gather import SurvivalOptions
-        from angioatlas.survival.study import survival
-
-        asked = SurvivalQuestion(question) if isinstance(question, str) else question
-        members, space = self._studied(cohort, encoder)
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        table = None
-        if asked.covariates is not None:
-            table = asked.table(store_identity(self.store.identity, self.settings.identity_key))
-        options = SurvivalOptions(
-            clinical=asked.clinical,
-            sets=asked.sets,
-            since=asked.since,
-            site=asked.site,
-            table=table,
-            trained_on=self._trained_on(space, identity, members),
-        )
-        return survival(
-            self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step
-        )
-
-    def save_survival_model(
-        self, result: SurvivalResult, name: str, predictors: str | None = None
-    ) -> SavedModel:
-        """Save a model that was fitted to the whole cohort.
-
-        By default that of the last set, which has all predictors: no choice by the figures.
-        """
-        from angioatlas.survival.study import save_model
-
-        return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
-
-    def survival_models(self) -> pd.DataFrame:
-        """Describe the saved models, one a row, by name."""
-        from angioatlas.survival.listing import listing
-
-        return listing(self.store)
-
-    def predict_survival(
-        self,
-        model: str,
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-    ) -> pd.DataFrame:
-        """Apply a saved model to the index exams of a cohort; see `survival.saved.predict`."""
-        from angioatlas.survival.saved import predict
-
-        saved = Registry(self.store.tables).model(model)
-        members, space = self._studied(cohort, encoder)
-        return predict(self.store, saved, members, encoder_id=space)
-
-    def validate_survival(
-        self,
-        model: str,
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-        from_store: Path | None = None,
-    ) -> SurvivalResult:
-        """Judge a saved model, of this store or another one, on a cohort of this store."""
-        from angioatlas.survival.saved import validate_saved
-
-        source = self.store if from_store is None else Store.open(from_store)
-        saved = Registry(source.tables).model(model)
-        members, space = self._studied(cohort, encoder)
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        return validate_saved(
-            self.store,
-            saved,
-            members,
-            encoder_id=space,
-            trained_on=self._trained_on(space, identity, members),
-        )
-
-    def drop_model(self, name: str) -> None:
-        """Delete a saved model."""
-        Registry(self.store.tables).drop(MODELS, name)
-
     def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
         """Build and save the exact index of the version that this Atlas reads."""
         with self.snapshot() as snapshot:
@@ -606,33 +418,6 @@ class Atlas:
                 known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
-
-    def _studied(
-        self, cohort: str | cohorts_.CohortMembers | None, encoder: str | None
-    ) -> tuple[cohorts_.CohortMembers, str]:
-        if cohort is None:
-            cohort = self.choose_cohort()
-        members = self.cohort(cohort) if isinstance(cohort, str) else cohort
-        with self.store.snapshot(members.store_version) as snapshot:
-            return members, choose_space(snapshot, encoder, self.settings)
-
-    def _trained_on(
-        self, space: str, identity: Identity | None, cohort: cohorts_.CohortMembers
-    ) -> frozenset[str]:
-        from angioatlas.survival.gather import patients_of_the_encoder
-
-        try:
-            folder = find_encoder(space, self.settings.encoders_dir)
-        except NotFoundError:  # the encoder itself is not here: nothing is known of its training
-            return frozenset()
-        return patients_of_the_encoder(folder, identity, [*cohort.members["patient_id"]])
-
-    def _listed(self, snapshot: Snapshot, members: Sequence[str] | Path) -> list[str]:
-        studies = snapshot.studies()
-        known = {*studies["study_uid"].to_pylist(), *studies["patient_id"].to_pylist()}
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        names = cohorts_.read_list(members) if isinstance(members, Path) else members
-        return cohorts_.of_the_store(names, identity, known)
 
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)

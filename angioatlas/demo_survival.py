@@ -58,8 +58,10 @@ def ask_survival(
     found = verdict.measure("harrell_c")
     hazard = [truth[uid].log_hazard for uid in outcomes.table["study_uid"]]
     return DemoSurvival(
-        verdict.patients,
-        verdict.events,
-        *(float(found[name]) for name in ("estimate", "lower", "upper")),
-        harrell(outcomes.times, hazard).c,
+        patients=verdict.patients,
+        events=verdict.events,
+        c=float(found["estimate"]),
+        lower=float(found["lower"]),
+        upper=float(found["upper"]),
+        known_c=harrell(outcomes.times, hazard).c,
     )
