@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
 
 from analytics.splits import Split
 from analytics.survival.discrimination import harrell
@@ -26,7 +27,9 @@ TELLING_C: Final = 0.98
 """A single predictor that orders the outcomes as well as this is made of them."""
 _TELLING_EVENTS: Final = 10
 _SHOWN: Final = 10
-_BLOCK: Final = 1024
+_AXES: Final = 8
+_ROUNDING: Final = 1e-4
+_TOO_MANY: Final = 10_000_000
 _OUTCOME_NAMES: Final = frozenset(EVENT_KINDS) | {"event", "outcome", "time_days", "state", "died"}
 
 
@@ -100,21 +103,39 @@ def near_duplicates(
     cosine : float
         From which on two runs are one.
 
+    Raises
+    ------
+    UsageError
+        All but every run looks like every other one.
+
     Notes
     -----
     Patients are what is split, so a run that only one patient has is never on two sides.
+
+    No pair is missed: two vectors are never farther apart in a projection than they are, so the
+    candidates are the neighbours in a projection on few axes.
     """
     who, names = np.asarray(patient).astype(str), np.asarray(name).astype(str)
     unit = np.asarray(vectors, np.float32)
-    pairs = []
-    for first in range(0, len(unit), _BLOCK):
-        near = unit[first : first + _BLOCK] @ unit[first:].T >= cosine
-        for row, column in zip(*np.nonzero(np.triu(near, 1)), strict=True):
-            one, other = first + int(row), first + int(column)
-            if who[one] != who[other]:
-                pairs.append(f"{names[one]} = {names[other]}")
-    if pairs:
-        yield Leak("runs that two patients share", tuple(pairs))
+    if len(unit) < 2:
+        return
+    centred = unit - unit.mean(axis=0)
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, -_AXES:]
+    tree = KDTree(centred @ axes)
+    apart = float(np.sqrt(2 - 2 * cosine)) + _ROUNDING
+    if tree.count_neighbors(tree, apart) > _TOO_MANY + 100 * len(unit):
+        raise UsageError(
+            "the vectors of the runs are nearly all the same, so that nothing can be told from them",
+            "look at the videos of the store; or leave the embeddings out",
+        )
+    one, other = tree.query_pairs(apart, output_type="ndarray").T
+    of_two = who[one] != who[other]
+    one, other = one[of_two], other[of_two]
+    same = np.einsum("ij,ij->i", unit[one], unit[other]) >= cosine
+    if same.any():
+        pairs = sorted(zip(one[same].tolist(), other[same].tolist(), strict=True))
+        rows = tuple(f"{names[i]} = {names[j]}" for i, j in pairs)
+        yield Leak("runs that two patients share", rows)
 
 
 def from_the_future(predictors: pd.DataFrame, index: pd.DataFrame) -> Iterator[Leak]:

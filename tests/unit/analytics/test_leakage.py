@@ -18,6 +18,7 @@ from analytics.leakage import (
     same_patient,
 )
 from analytics.splits import Split
+from core.errors import UsageError
 from tests.support.cohorts import world
 
 NOBODY = np.zeros(0, np.int64)
@@ -43,6 +44,27 @@ def test_a_run_under_two_names():
     vectors[2500] = vectors[17] + 1e-5 * rng.normal(size=32)
     vectors[1] = vectors[0]  # of one patient: no leak
     assert rows(near_duplicates(vectors, patient, names)) == ["run 17 = run 2500"]
+
+
+@pytest.mark.parametrize("cosine", [0.6, 0.8, 0.95])
+def test_no_pair_is_missed(cosine):
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(150, 24))
+    vectors = centres[rng.integers(150, size=600)] + rng.normal(size=(600, 24)) * 0.25
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = np.array([f"{i:03d}" for i in range(600)])
+    near = np.argwhere(np.triu(vectors @ vectors.T >= cosine, 1))
+    assert len(near) > 0
+    expected = [f"{names[i]} = {names[j]}" for i, j in near]
+    assert rows(near_duplicates(vectors, names, names, cosine=cosine)) == expected
+
+
+def test_vectors_that_tell_nothing_are_refused():
+    vectors = np.tile(np.eye(8)[0], (6000, 1))
+    names = [f"{i}" for i in range(6000)]
+    with pytest.raises(UsageError, match="nearly all the same"):
+        list(near_duplicates(vectors, names, names))
+    assert rows(near_duplicates(vectors[:1], names[:1], names[:1])) == []
 
 
 def test_a_predictor_from_the_future():
