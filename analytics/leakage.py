@@ -125,7 +125,7 @@ def near_duplicates(
     apart = float(np.sqrt(2 - 2 * cosine)) + _ROUNDING
     if tree.count_neighbors(tree, apart) > _TOO_MANY + 100 * len(unit):
         raise UsageError(
-            "the vectors of the runs are nearly all the same, so that nothing can be told from them",
+            "the vectors of the runs are nearly all the same: nothing can be told from them",
             "look at the videos of the store; or leave the embeddings out",
         )
     one, other = tree.query_pairs(apart, output_type="ndarray").T
