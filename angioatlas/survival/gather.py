@@ -165,7 +165,8 @@ def join_predictors(
         width = vectors.shape[1]
         names = [f"{EMBEDDING}{i:03d}" for i in range(width)]
         at = [keys[uid] for uid in index["study_uid"]]
-        embedding = pd.DataFrame(vectors[at], columns=names)
+        # In float32 a risk would depend, in its seventh digit, on who else is asked about.
+        embedding = pd.DataFrame(vectors[at].astype(np.float64), columns=names)
     covariates = snapshot.labels(LabelKind.COVARIATES).to_pandas()
     told = as_of(
         index[["study_uid", "patient_id", "index_date"]],
