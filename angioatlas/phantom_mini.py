@@ -54,7 +54,9 @@ HELD_OUT_SEED: Final = TRAINING_SEEDS[-1]
 SHIPPED: Final = BUNDLED / ARCHITECTURE
 """The folder of the encoder that comes with the package."""
 
-VIDEO_STAGE: Final = Schedule(steps=9000, batch=24, peak=2e-3, warm_up=300, check_every=2000)
+VIDEO_STAGE: Final = Schedule(
+    steps=16_000, batch=24, peak=2e-3, warm_up=300, restart=9000, check_every=1000
+)
 JOINT_STAGE: Final = Schedule(steps=2000, batch=64, peak=1.5e-3, check_every=1000)
 
 

@@ -24,6 +24,9 @@ from embedder.encoders.spec import Encoder, TextEmbedder
 from phantom.seeds import EVALUATION_SEEDS, TRAINING_SEEDS
 
 STUDIES = 500
+SEED = EVALUATION_SEEDS[10]
+"""Of the studies that are searched.  Figures of the first ones of the range were seen before it was
+decided for how long to train; nothing was decided on this one."""
 PROBE_STUDIES = 400
 PROBE_SEED = TRAINING_SEEDS[500]
 """Studies of the training range, of the natural mix, that no encoder was trained on: the ridge
@@ -48,7 +51,7 @@ class Evaluation:
         self.encoder: Encoder = load_encoder(folder, device="cpu")
         self.reader: TextEmbedder = load_text_encoder(folder, device="cpu")
         self._work, self._workers = work, workers
-        self.specs = [StudySpec(EVALUATION_SEEDS[0], i) for i in range(studies)]
+        self.specs = [StudySpec(SEED, i) for i in range(studies)]
 
     def embed(
         self,
@@ -152,7 +155,7 @@ def main() -> None:
     figures: dict[str, Any] = {
         "encoder_id": told.encoder.encoder_id,
         "seeds": {
-            "evaluation": [EVALUATION_SEEDS[0], EVALUATION_SEEDS[1]],
+            "evaluation": [SEED, EVALUATION_SEEDS[1]],
             "probe": PROBE_SEED,
             "trained_on": [TRAINING_SEED, HELD_OUT_SEED],
         },
