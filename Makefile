@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo test test-slow coverage check format docs bench \
-  phantom-encoder phantom-retrieval clean
+  phantom-encoder phantom-retrieval bench-survival clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -59,6 +59,11 @@ phantom-encoder: $(INSTALLED)  ## make the weights of phantom-mini; long, gigaby
 
 phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; long, gigabytes
 	$(BIN)/python -m benchmarks.phantom_retrieval --work $(PHANTOM_WORK)/evaluation
+
+bench-survival: $(INSTALLED)  ## simulate, time and hold against truth what survival models say; long
+	$(BIN)/python -m benchmarks.survival_coverage
+	$(BIN)/python -m benchmarks.survival_at_scale
+	$(BIN)/python -m benchmarks.phantom_survival --work $(PHANTOM_WORK)/evaluation
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
