@@ -176,13 +176,14 @@ def _ask(atlas: Atlas, truth: Mapping[str, StudyTruth], report: DemoReport) -> N
     if case is not None:
         hits = atlas.similar(case.study_uid, k=HITS, encoder=ENCODER).hits
         others = {uid: of for uid, of in known.items() if of.patient_id != case.patient_id}
-        report.answers.append(held_against(others, hits, text=SIMILAR_TO, case=case.study_uid))
+        report.answers.append(held_against(others, hits, case=case))
 
 
 def _tiles(atlas: Atlas, answer: DemoAnswer, options: DemoSettings) -> list[Tile]:
     """Return a frame of each hit: of the run that is nearest to the question."""
     everything = len(atlas.videos())
-    runs = atlas.search(answer.text, level=Level.VIDEO, k=everything, encoder=ENCODER).hits
+    asked = SIMILAR_TO if answer.case else answer.text
+    runs = atlas.search(asked, level=Level.VIDEO, k=everything, encoder=ENCODER).hits
     if answer.case is not None:
         (first, *_) = runs.loc[runs["study_uid"] == answer.case, "sop_uid"]
         runs = atlas.similar(first, level=Level.VIDEO, k=everything, encoder=ENCODER).hits

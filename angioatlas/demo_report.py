@@ -15,7 +15,7 @@ from angioatlas.demo_survival import DemoSurvival
 from core.provenance import RESEARCH_USE
 from phantom.files.cohort_settings import INVENTED
 from phantom.files.truth_tables import StudyTruth, in_words
-from phantom.words.concepts import EVALUATION_QUERIES, holds
+from phantom.words.concepts import EVALUATION_QUERIES, SIGNIFICANT_PERCENT, holds
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class DemoAnswer:
     Attributes
     ----------
     text : str
-        What has to be true of a hit, a query of the retrieval evaluation.
+        What has to be true of a hit: a query of the retrieval evaluation, or what it has to have in
+        common with the case.
     case : str or None
         The UID of the study whose like was looked for; None when the text was.
     studies, positives : int
@@ -130,7 +131,11 @@ class DemoReport:
 
 
 def held_against(
-    truth: Mapping[str, StudyTruth], hits: pd.DataFrame, *, text: str, case: str | None = None
+    truth: Mapping[str, StudyTruth],
+    hits: pd.DataFrame,
+    *,
+    text: str = "",
+    case: StudyTruth | None = None,
 ) -> DemoAnswer:
     """Hold ranked studies against the truth.
 
@@ -140,11 +145,18 @@ def held_against(
         Of the studies that could be found, by study UID.
     hits : DataFrame
         Columns rank, score, study_uid; best first.
-    text, case
-        See `DemoAnswer`.
+    text : str
+        A query of the retrieval evaluation, which has to be true of a hit.
+    case : StudyTruth, optional
+        A study, in place of a text: a hit is right when a segment is severely narrowed or occluded
+        in both.
     """
-    concept = EVALUATION_QUERIES[text]
-    right = {uid: bool(holds(concept, of, of.disease)) for uid, of in truth.items()}
+    if case is None:
+        concept = EVALUATION_QUERIES[text]
+        right = {uid: bool(holds(concept, of, of.disease)) for uid, of in truth.items()}
+    else:
+        right = {uid: bool(tight(of) & tight(case)) for uid, of in truth.items()}
+        text = f"{SIGNIFICANT_PERCENT:.0f} % or more in a segment of the case ({in_words(case)})"
     ranked = tuple(
         DemoHit(
             int(row["rank"]),
@@ -156,4 +168,11 @@ def held_against(
         )
         for row in hits.to_dict("records")
     )
-    return DemoAnswer(text, case, len(truth), sum(right.values()), ranked)
+    uid = None if case is None else case.study_uid
+    return DemoAnswer(text, uid, len(truth), sum(right.values()), ranked)
+
+
+def tight(of: StudyTruth) -> frozenset[str]:
+    """Return the segments with a stenosis of 70 % or more, occlusions included."""
+    states = of.disease.segments.items()
+    return frozenset(name for name, s in states if s.stenosis_percent >= SIGNIFICANT_PERCENT)

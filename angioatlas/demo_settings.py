@@ -10,7 +10,7 @@ DEMO_FILE: Final = "demo.json"
 QUERIES: Final = ("proximal LAD occlusion", "mid RCA occlusion", "calcified LAD")
 """What is asked; each is a query of the retrieval evaluation."""
 SIMILAR_TO: Final = "proximal LAD occlusion"
-"""The similar-case query is the first study that this is true of; a hit is right if it is too."""
+"""The similar-case query is the first study that this is true of."""
 HITS: Final = 5
 
 

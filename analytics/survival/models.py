@@ -225,17 +225,23 @@ def _left_out(times: Times, scores: Floats, train: Any) -> Floats:
 def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     target = times.structured()
     inner = list(folds(patient, times.event, count=spec.inner_folds, seed=spec.seed))
+    counts = _possible(spec.components, min(len(each.train) for each in inner))
     told = []
-    for count in spec.components:
+    for count in counts:
         scores = []
         for each in inner:
             own = preparation(x, components=count).fit(x.iloc[each.train])
             model = _ridge(own.transform(x.iloc[each.train]), target[each.train])
             scores.append(_left_out(times, model.predict(own.transform(x))[:, None], each.train))
         told.append(float(np.sum(scores)))
-    count = spec.components[int(np.argmax(told))]
+    count = counts[int(np.argmax(told))]
     prepare = preparation(x, components=count)
     return prepare, _ridge(prepare.fit_transform(x), target), {"components": count}
+
+
+def _possible(counts: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    """Return the numbers of components that so many rows can have."""
+    return tuple(count for count in counts if count < rows) or (max(1, rows - 1),)
 
 
 def _ridge(values: Floats, target: Any) -> CoxPHSurvivalAnalysis:
@@ -250,7 +256,7 @@ _RIDGE: Final = 1e-3
 
 def _forest(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     del patient
-    prepare = preparation(x, components=spec.components[-1])
+    prepare = preparation(x, components=_possible(spec.components, len(x))[-1])
     events = times.time[times.event]
     grid = np.unique(np.quantile(events, np.linspace(0, 1, _TREE_STEPS), method="higher"))
     # The next grid time at or after each end; later ends are censored beyond the grid.
@@ -264,7 +270,7 @@ def _forest(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fi
 
 def _boosting(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     del patient
-    prepare = preparation(x, components=spec.components[-1])
+    prepare = preparation(x, components=_possible(spec.components, len(x))[-1])
     model = GradientBoostingSurvivalAnalysis(random_state=spec.seed, **_BOOSTING)
     return prepare, model.fit(prepare.fit_transform(x), times.structured()), {}
 

@@ -45,6 +45,15 @@ def test_a_hit_is_right_when_it_is_true_and_only_then():
     assert [hit.patient_id for hit in answer.hits] == ["P2", "P3", "P4"]
 
 
+def test_a_similar_case_is_right_when_a_segment_is_tight_in_both():
+    mild = StudyTruth("5", "P5", "right", Disease({"prox_lad": SegmentState(40)}, 60), -3.0)
+    other = StudyTruth("6", "P6", "right", Disease({"mid_rca": SegmentState(90)}, 60), -3.0)
+    answer = held_against({"5": mild, "6": other, **TRUTH}, ranked("5", "2", "6"), case=TRUTH["1"])
+    assert [hit.right for hit in answer.hits] == [False, True, False]
+    assert (answer.case, answer.positives, answer.studies) == ("1", 4, 6)
+    assert answer.text == "70 % or more in a segment of the case (proximal LAD occlusion)"
+
+
 def test_questions_are_of_the_evaluation_and_the_seed_is_kept_for_demos():
     assert {*QUERIES, SIMILAR_TO} <= EVALUATION_QUERIES.keys()
     assert len(QUERIES) == 3

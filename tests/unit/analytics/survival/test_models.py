@@ -9,7 +9,7 @@ from analytics.survival.baseline import baseline, partial_likelihoods
 from analytics.survival.calibration import calibrate
 from analytics.survival.discrimination import harrell
 from analytics.survival.kaplan_meier import kaplan_meier
-from analytics.survival.models import KINDS, ModelSpec, fit, preparation
+from analytics.survival.models import EMBEDDING, KINDS, ModelSpec, fit, preparation
 from analytics.survival.risk_sets import risk_sets
 from analytics.survival.times import follow_up
 from core.errors import UsageError
@@ -98,3 +98,12 @@ def test_words_alone_and_embeddings_alone_will_do():
     both = fit(spec, TRAIN.x, TRAIN.times, TRAIN.patient)
     c = [harrell(TEST.times, each.scores(TEST.x)).c for each in (clinical, pictures, both)]
     assert c[0] < c[1] < c[2] + 0.01
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_cohort_has_fewer_components_than_people(kind):
+    few = world(45, seed=3, dim=128, yearly=0.6)
+    x = few.x.filter(like=EMBEDDING)
+    found = fit(ModelSpec(kind), x, few.times, few.patient)
+    assert np.isfinite(found.scores(x)).all()
+    assert found.chosen.get("components", 0) < 30
