@@ -23,7 +23,7 @@ from embedder.encoders.registry import load_encoder, load_text_encoder
 from embedder.encoders.spec import Encoder, TextEmbedder
 from phantom.seeds import EVALUATION_SEEDS, TRAINING_SEEDS
 
-STUDIES = 500
+STUDIES = 1000
 SEED = EVALUATION_SEEDS[10]
 """Of the studies that are searched.  Figures of the first ones of the range were seen before it was
 decided for how long to train; nothing was decided on this one."""
