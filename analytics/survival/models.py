@@ -225,7 +225,8 @@ def _left_out(times: Times, scores: Floats, train: Any) -> Floats:
 def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     target = times.structured()
     inner = list(folds(patient, times.event, count=spec.inner_folds, seed=spec.seed))
-    counts = _possible(spec.components, min(len(each.train) for each in inner))
+    # With as many coefficients as events the likelihood may have no highest point.
+    counts = _possible(spec.components, min(times.event[each.train].sum() for each in inner))
     told = []
     for count in counts:
         scores = []
@@ -239,9 +240,9 @@ def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) ->
     return prepare, _ridge(prepare.fit_transform(x), target), {"components": count}
 
 
-def _possible(counts: tuple[int, ...], rows: int) -> tuple[int, ...]:
-    """Return the numbers of components that so many rows can have."""
-    return tuple(count for count in counts if count < rows) or (max(1, rows - 1),)
+def _possible(counts: tuple[int, ...], limit: int) -> tuple[int, ...]:
+    """Return the numbers of components that are below a limit; one that is when none of them is."""
+    return tuple(count for count in counts if count < limit) or (max(1, int(limit) - 1),)
 
 
 def _ridge(values: Floats, target: Any) -> CoxPHSurvivalAnalysis:

@@ -35,8 +35,11 @@ def test_links_lead_somewhere(document):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_in_the_documents_exist(document):
     known = [name.split()[1:] for name, _ in commands()]
-    for words in re.findall(r"^angioatlas ([a-z][a-z -]*)", document.read_text(), re.MULTILINE):
-        assert any(words.split()[: len(name)] == name for name in known), words
+    for text in re.findall(r"^angioatlas ([a-z][a-z -]*)", document.read_text(), re.MULTILINE):
+        words = text.split()
+        if words[0] == "survival" and words[:2] not in known:
+            words.insert(1, "run")  # `survival mace` is short for `survival run mace`
+        assert any(words[: len(name)] == name for name in known), text
 
 
 def test_architecture_names_files_that_exist():

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["core", "store", "embedder", "index", "phantom", "angioatlas"]
+PACKAGES = ["core", "store", "embedder", "index", "analytics", "phantom", "angioatlas"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -147,7 +147,8 @@ class Backbone(nn.Module):
         each = self.deeper(self.frame(seen).relu_()).relu_()
         still = patches(over_time(x)).permute(0, 1, 4, 2, 3).flatten(1, 2)
         # Frames become channels in the layout that the next convolution wants.
-        both = [each.reshape(len(x), -1, *each.shape[2:]), self.still(still).relu_()]
+        channels = x.shape[1] * each.shape[1]
+        both = [each.reshape(len(x), channels, *each.shape[2:]), self.still(still).relu_()]
         return torch.cat([part.contiguous(memory_format=torch.channels_last) for part in both], 1)
 
 

@@ -76,7 +76,7 @@ def test_the_folder_is_small_and_whole(folder):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "encoder.json", "self_check.json", "weights.safetensors", "heads.safetensors",
-        "text.safetensors", "lexicon.txt", "README.md",
+        "text.safetensors", "lexicon.txt", "trained_on.txt", "README.md",
     }  # fmt: skip
     assert sum(path.stat().st_size for path in folder.iterdir()) < 9_500_000
 
