@@ -21,7 +21,7 @@ from analytics.survival.times import Times
 from core.errors import AtlasError, UsageError
 from core.labels import EVENT_KINDS
 
-DUPLICATE_COSINE: Final = 0.9999
+DUPLICATE_COSINE: Final = 0.999
 """Two runs of different patients whose vectors are nearer than this are one run."""
 TELLING_C: Final = 0.98
 """A single predictor that orders the outcomes as well as this is made of them."""

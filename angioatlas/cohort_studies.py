@@ -154,6 +154,7 @@ class CohortStudies:
             site=asked.site,
             table=table,
             trained_on=self._trained_on(space, identity, members),
+            same_run_cosine=asked.same_run_cosine,
         )
         return survival(
             self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step

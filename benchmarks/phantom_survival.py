@@ -115,7 +115,7 @@ def nearest_runs(seen: Embedded, patients: list[Patient]) -> dict[str, Any]:
     """Return how near runs of two patients come: none of them is one file twice."""
     owner = np.array([patients[i].patient_id for i in seen.of_study])
     names = np.arange(len(owner)).astype(str)
-    shares = (0.99, 0.999, DUPLICATE_COSINE)
+    shares = (0.99, DUPLICATE_COSINE, 0.9999)
     return {
         f"cosine {share} or more": sum(
             len(leak.rows) for leak in near_duplicates(seen.videos, owner, names, cosine=share)

@@ -101,6 +101,14 @@ def run(
     site: Annotated[str | None, typer.Option("--site", help="Hold out this site.")] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds and samples.")] = 0,
+    same_run_cosine: Annotated[
+        float,
+        typer.Option(
+            "--same-run-cosine",
+            min=0.9,
+            help="Runs of two patients whose vectors are as near as this are one run: refused.",
+        ),
+    ] = 0.999,
     report: ReportOption = None,
     save: Annotated[
         str | None,
@@ -133,6 +141,7 @@ def run(
         site=site,
         folds=folds,
         seed=seed,
+        same_run_cosine=same_run_cosine,
     )
     with progress(quiet=json) as on_step:
         result = atlas.survival(question, cohort=cohort, encoder=encoder, on_step=on_step)

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pandas as pd
 
 from analytics.endpoints import UNKNOWN_DEATHS, Rules, endpoint
+from analytics.leakage import DUPLICATE_COSINE
 from analytics.survival.models import KINDS, ModelSpec
 from analytics.survival.study import Plan, horizons_of
 from angioatlas.label_files import LabelFile, Problems, read_file
@@ -44,6 +45,8 @@ class SurvivalQuestion:
     since, site
         What is held out; a cross-validation by default.
     folds, seed : int
+    same_run_cosine : float
+        Runs of two patients whose vectors are as near as this are one run, and refused; 0 to 1.
     """
 
     endpoint: str = "mace"
@@ -60,6 +63,7 @@ class SurvivalQuestion:
     site: str | None = None
     folds: int = 5
     seed: int = 0
+    same_run_cosine: float = DUPLICATE_COSINE
 
     def plan(self) -> Plan:
         """Return the plan of the study.

@@ -61,6 +61,8 @@ class SurvivalOptions:
         None may be from after an index date.
     trained_on : frozenset of str
         Patients of the store that the encoder was trained on, see `patients_of_the_encoder`.
+    same_run_cosine : float
+        Runs of two patients whose vectors are as near as this are one run.
     """
 
     clinical: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ class SurvivalOptions:
     site: str | None = None
     table: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     trained_on: frozenset[str] = field(default=frozenset(), repr=False)
+    same_run_cosine: float = DUPLICATE_COSINE
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,9 +205,11 @@ def check(
         mine = set(table["study_uid"])
         keys = keys.filter([uid in mine for uid in keys["study_uid"].to_pylist()])
         keys, vectors = snapshot.vectors(encoder_id, Level.VIDEO, keys=keys)
-        leaks += near_duplicates(vectors, keys["patient_id"], keys["uid"])
+        leaks += near_duplicates(
+            vectors, keys["patient_id"], keys["uid"], cosine=options.same_run_cosine
+        )
         checks.append(
-            f"runs that two patients share (cosine of {DUPLICATE_COSINE} or more, "
+            f"runs that two patients share (cosine of {options.same_run_cosine:g} or more, "
             f"{keys.num_rows:,} runs)"
         )
     refuse(leaks)
