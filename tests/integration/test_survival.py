@@ -13,11 +13,15 @@ from analytics.leakage import LeakageError
 from analytics.survival.discrimination import harrell
 from analytics.survival.models import EMBEDDING
 from angioatlas.atlas import Atlas
+from angioatlas.phantom_mini import SHIPPED
 from angioatlas.survival.ask import SurvivalQuestion
 from core.errors import NotFoundError, UsageError
 from core.ids import KeptIdentity
 from core.schema import EMBEDDING_DIM
 from core.settings import Settings
+from embedder.encoders.registry import read_spec
+from phantom.ids import patient_id
+from phantom.seeds import EVALUATION_SEEDS, TRAINING_SEEDS
 from tests.support.cohorts import world
 from tests.support.label_tables import add_studies
 from tests.support.survival_store import survival_store
@@ -187,6 +191,38 @@ def test_a_run_that_two_patients_share_is_refused(tmp_path):
         LeakageError, match=r"runs that two patients share \(1\): 1.1.3.1 = 1.1.7.1"
     ):
         atlas.survival(QUESTION)
+
+
+@pytest.mark.parametrize("seed", [TRAINING_SEEDS[0], EVALUATION_SEEDS[0]])
+def test_patients_that_the_encoder_was_trained_on_are_refused(tmp_path, seed):
+    drawn = world(200, seed=1, dim=EMBEDDING_DIM, yearly=0.4)
+    named = replace(drawn, patient=np.array([patient_id(seed, i) for i in range(200)]))
+    encoder = read_spec(SHIPPED).encoder_id
+    survival_store(tmp_path / "store", 200, seed=1, world=named, encoder_id=encoder)
+    atlas = opened(tmp_path)
+    atlas.import_labels([tmp_path / "store-labels"])
+    if seed in TRAINING_SEEDS:
+        with pytest.raises(
+            LeakageError, match=r"the encoder was trained on \(200\): PHANTOM-1000-00000, "
+        ):
+            atlas.survival(QUESTION)
+    else:
+        assert atlas.survival(QUESTION).study.verdicts
+
+
+def test_a_run_that_was_compressed_again_is_refused_unless_told_otherwise(tmp_path):
+    drawn = world(300, seed=1, dim=EMBEDDING_DIM)
+    columns = [name for name in drawn.x.columns if name.startswith(EMBEDDING)]
+    near = drawn.x.loc[3, columns].to_numpy(float)
+    near = near + np.random.default_rng(0).normal(size=len(near)) * 0.03 / len(near) ** 0.5
+    drawn.x.loc[7, columns] = near / np.linalg.norm(near)  # cosine 0.9995
+    survival_store(tmp_path / "store", 300, seed=1, world=drawn)
+    atlas = opened(tmp_path)
+    atlas.import_labels([tmp_path / "store-labels"])
+    with pytest.raises(LeakageError, match=r"1.1.3.1 = 1.1.7.1"):
+        atlas.survival(QUESTION)
+    told = atlas.survival(replace(QUESTION, same_run_cosine=0.9999)).study
+    assert any("cosine of 0.9999 or more" in each for each in told.checks)
 
 
 def test_what_is_missing_is_said(tmp_path):
