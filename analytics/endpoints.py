@@ -16,13 +16,11 @@ import pandas as pd
 
 from analytics.survival.times import CENSORED, COMPETING, EVENT, Times, follow_up
 from core.errors import NotFoundError, UsageError
-from core.labels import EVENT_KINDS
+from core.labels import DEATHS, EVENT_KINDS
 
 HORIZONS_DAYS: Final = (30, 180, 365, 730)
 UnknownDeath = Literal["competing", "event"]
 UNKNOWN_DEATHS: Final[tuple[UnknownDeath, ...]] = ("competing", "event")
-DEATHS: Final = ("death_cardiovascular", "death_other", "death")
-"""Kinds of events after which nothing follows; ``death`` is of unknown cause."""
 _CORE = ("death_cardiovascular", "mi", "stroke", "urgent_revascularisation", "hf_hospitalisation")
 
 

@@ -28,8 +28,11 @@ TELLING_C: Final = 0.98
 _TELLING_EVENTS: Final = 10
 _SHOWN: Final = 10
 _AXES: Final = 8
+"""Of the projection in which near runs are looked for."""
 _ROUNDING: Final = 1e-4
+"""Added to the distance that is looked for: vectors are float32."""
 _TOO_MANY: Final = 10_000_000
+"""More candidates than this, and a hundred a run, are no copies but vectors that tell nothing."""
 _OUTCOME_NAMES: Final = frozenset(EVENT_KINDS) | {"event", "outcome", "time_days", "state", "died"}
 
 

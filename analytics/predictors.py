@@ -8,11 +8,10 @@ from typing import Final
 import pandas as pd
 
 from core.errors import UsageError
+from core.labels import FALSE_WORDS, TRUE_WORDS
 
 AGE: Final = "age_years"
 SEX: Final = "sex"
-_TRUE: Final = frozenset({"1", "true", "yes", "y", "t"})
-_FALSE: Final = frozenset({"0", "false", "no", "n", "f"})
 
 
 def known_names(covariates: pd.DataFrame, measurements: pd.DataFrame) -> list[str]:
@@ -91,7 +90,7 @@ def _latest(index: pd.DataFrame, said: pd.DataFrame) -> pd.Series:
 def _typed(values: pd.Series) -> pd.Series:
     known = values.dropna()
     words = known.astype(str).str.strip().str.lower()
-    if words.isin(_TRUE | _FALSE).all():
+    if words.isin(TRUE_WORDS | FALSE_WORDS).all():
         return values.map(lambda value: _truth(value), na_action="ignore").astype(float)
     numbers = pd.to_numeric(known, errors="coerce")
     if numbers.notna().all():
@@ -100,4 +99,4 @@ def _typed(values: pd.Series) -> pd.Series:
 
 
 def _truth(value: object) -> float:
-    return float(str(value).strip().lower() in _TRUE)
+    return float(str(value).strip().lower() in TRUE_WORDS)

@@ -26,7 +26,7 @@ from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
-from angioatlas.cohort_studies import CohortStudies, no_progress
+from angioatlas.cohort_studies import CohortStudies
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
@@ -34,7 +34,7 @@ from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.patients import find_patient
 from angioatlas.report import EmbedReport
 from angioatlas.spaces import choose_space, encoder_handle
-from angioatlas.survey import OnProgress
+from angioatlas.survey import OnProgress, no_progress
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind

@@ -12,7 +12,7 @@ from analytics.cohort import CohortDefinition, IndexRule, Which
 from angioatlas import cohorts as cohorts_
 from angioatlas.identities import lookup_identity, store_identity
 from angioatlas.spaces import choose_space
-from angioatlas.survey import OnProgress
+from angioatlas.survey import OnProgress, no_progress
 from core.errors import NotFoundError
 from core.ids import Identity
 from core.settings import Settings
@@ -27,20 +27,8 @@ if TYPE_CHECKING:
     from angioatlas.survival.study import SurvivalResult
 
 
-def no_progress(phase: str, done: int, total: int | None) -> None:
-    """Say nothing."""
-
-
 class CohortStudies:
-    """Cohorts of one store, and what is found out about them; a part of `Atlas`.
-
-    Parameters
-    ----------
-    store : Store
-    settings : Settings
-    version : int or None
-        The store version to read; None follows the latest.
-    """
+    """Cohorts of one store, and what is found out about them; a part of `Atlas`, made like it."""
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         self.store = store

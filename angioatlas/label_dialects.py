@@ -17,7 +17,7 @@ from typing import Final
 
 from core.delimited import Row, read_rows, shown
 from core.errors import UsageError
-from core.labels import EVENT_KINDS, LabelKind
+from core.labels import DEATHS, EVENT_KINDS, FALSE_WORDS, TRUE_WORDS, LabelKind
 from core.segments import SEGMENTS
 
 DateOf = Callable[[str], dt.date | None]
@@ -25,9 +25,9 @@ DateOf = Callable[[str], dt.date | None]
 OnProblem = Callable[[Row, str, str, str], None]
 """Takes a row, its column, what was expected and what was found."""
 
-DEATHS: Final = ("death_cardiovascular", "death_other", "death")
-TRUE: Final = frozenset({"1", "1.0", "true", "yes", "y", "t"})
-FALSE: Final = frozenset({"0", "0.0", "false", "no", "n", "f"})
+# Truth values of a column with gaps are often written as decimal numbers.
+_TRUE: Final = TRUE_WORDS | {"1.0"}
+_FALSE: Final = FALSE_WORDS | {"0.0"}
 _GRADES: Final = {"none": 0.0, "mild": 1.0, "moderate": 1.0, "severe": 1.0}
 _NUMBERS: Final = re.compile(r"\d+(?:\.\d+)?")
 
@@ -248,7 +248,7 @@ def _flag(text: str) -> float | None:
 def truth(text: str) -> bool | None:
     """Return the truth value that a text stands for: 1, true, yes and their like; None for none."""
     word = text.strip().casefold()
-    return True if word in TRUE else False if word in FALSE else None
+    return True if word in _TRUE else False if word in _FALSE else None
 
 
 def latest_follow_up(rows: Iterable[LabelCells], on_problem: OnProblem) -> list[LabelCells]:

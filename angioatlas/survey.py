@@ -35,6 +35,10 @@ _HEADERS_AHEAD = 512
 _HEADERS_CHUNK = 16
 
 
+def no_progress(phase: str, done: int, total: int | None) -> None:
+    """Say nothing."""
+
+
 @dataclass(frozen=True)
 class SurveyOptions:
     """What is read besides what is new."""

@@ -117,7 +117,7 @@ def _header(path: Path, lines: Iterator[str], columns: Mapping[str, Sequence[str
     first = next(lines, "")
     wanted = _wanted(columns)
     separator = max(SEPARATORS, key=lambda each: sum(c in wanted for c in _names(first, each)))
-    return _placed(path, separator, _names(first, separator), columns)
+    return _placed(path, separator, _names(first, separator), wanted)
 
 
 def _wanted(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -125,9 +125,8 @@ def _wanted(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def _placed(
-    path: Path, separator: str, header: Sequence[str], columns: Mapping[str, Sequence[str]]
+    path: Path, separator: str, header: Sequence[str], wanted: Mapping[str, str]
 ) -> _Header:
-    wanted = _wanted(columns)
     places: dict[str, int] = {}
     for i, name in enumerate(header):
         known = wanted.get(name)
@@ -186,7 +185,7 @@ def _parquet_rows(
     try:
         with pq.ParquetFile(path) as file:
             names = [name.strip().casefold() for name in file.schema_arrow.names]
-            header = _placed(path, ",", names, columns)
+            header = _placed(path, ",", names, _wanted(columns))
             _check_columns(path, header, required, only=only)
             number = 0
             for batch in file.iter_batches():

@@ -34,6 +34,11 @@ EVENT_KINDS: Final = (
 )
 """What may happen to a patient; ``death`` is one whose cause is not known, ``mace`` a major adverse
 cardiac event of which nothing else is known."""
+DEATHS: Final = ("death_cardiovascular", "death_other", "death")
+"""Kinds of events after which nothing follows; ``death`` is of unknown cause."""
+TRUE_WORDS: Final = frozenset({"1", "true", "yes", "y", "t"})
+FALSE_WORDS: Final = frozenset({"0", "false", "no", "n", "f"})
+"""What stands for a truth value in a table, in lower case."""
 STATUSES: Final = ("alive", "dead", "lost")
 """How a patient was when last heard of."""
 PROCEDURE_KINDS: Final = ("pci", "cabg")

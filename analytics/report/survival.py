@@ -65,7 +65,7 @@ def _kind_of(study: SurvivalStudy) -> str:
 
 
 def _summary(study: SurvivalStudy) -> Section:
-    verdict = next(iter(study.verdicts.values()))  # all sets have the same exams
+    verdict = study.first
     table = study.summary()
     shown = pd.DataFrame(
         {
@@ -137,8 +137,7 @@ def _discrimination(study: SurvivalStudy) -> Section:
 
 def _calibration(study: SurvivalStudy) -> Section:
     blocks = []
-    first = next(iter(study.verdicts.values()))
-    for i, horizon in enumerate(each.horizon for each in first.calibrations):
+    for i, horizon in enumerate(each.horizon for each in study.first.calibrations):
         found = {
             name: verdict.calibrations[i]
             for name, verdict in study.verdicts.items()
@@ -175,12 +174,11 @@ def _groups(study: SurvivalStudy) -> Section:
 
 
 def _decisions(study: SurvivalStudy) -> Section:
-    first = next(iter(study.verdicts.values()))
     return Section(
         "Decision curves",
         [
             Block(figures.decisions(study.verdicts, each.horizon), f"At {each.horizon:.0f} days")
-            for each in first.calibrations
+            for each in study.first.calibrations
         ],
     )
 

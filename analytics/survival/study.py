@@ -94,6 +94,11 @@ class SurvivalStudy:
     provenance: Mapping[str, Any]
     applied: str = ""
 
+    @property
+    def first(self) -> Validation:
+        """One of the verdicts, for what all share: exams, patients, events, horizons."""
+        return next(iter(self.verdicts.values()))
+
     def summary(self) -> pd.DataFrame:
         """Return the main measures of each set of predictors, one a row."""
         rows = []

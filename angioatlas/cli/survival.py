@@ -254,7 +254,7 @@ def _tell(result: SurvivalResult, report: Path | None, *, json: bool) -> None:
     if json:
         print_json(result.as_dict())
     else:
-        verdict = next(iter(study.verdicts.values()))  # all sets have the same exams
+        verdict = study.first
         print_facts(
             {
                 "endpoint": study.plan.endpoint.name,
