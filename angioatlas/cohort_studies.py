@@ -125,8 +125,8 @@ class CohortStudies:
         LeakageError
             Something would make the figures too good; the rows are named.
         """
+        from angioatlas.studied import StudyOptions
         from angioatlas.survival.ask import SurvivalQuestion
-        from angioatlas.survival.gather import SurvivalOptions
         from angioatlas.survival.study import survival
 
         asked = SurvivalQuestion(question) if isinstance(question, str) else question
@@ -135,7 +135,7 @@ class CohortStudies:
         table = None
         if asked.covariates is not None:
             table = asked.table(store_identity(self.store.identity, self.settings.identity_key))
-        options = SurvivalOptions(
+        options = StudyOptions(
             clinical=asked.clinical,
             sets=asked.sets,
             since=asked.since,
@@ -218,7 +218,7 @@ class CohortStudies:
     def _trained_on(
         self, space: str, identity: Identity | None, cohort: cohorts_.CohortMembers
     ) -> frozenset[str]:
-        from angioatlas.survival.gather import patients_of_the_encoder
+        from angioatlas.studied import patients_of_the_encoder
 
         try:
             folder = find_encoder(space, self.settings.encoders_dir)

@@ -19,9 +19,10 @@ import pandas as pd
 
 from analytics.endpoints import Outcomes, endpoint, observe
 from analytics.leakage import DUPLICATE_COSINE, near_duplicates
+from analytics.preparation import EMBEDDING
 from analytics.survival.cox import fit_cox
 from analytics.survival.discrimination import harrell
-from analytics.survival.models import EMBEDDING, ModelSpec
+from analytics.survival.models import ModelSpec
 from analytics.survival.protocol import cross_validate
 from analytics.survival.validation import validate
 from angioatlas.phantom_mini import SHIPPED

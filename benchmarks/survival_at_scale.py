@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pandas as pd
 
+from analytics.preparation import EMBEDDING
 from analytics.survival.discrimination import harrell
-from analytics.survival.models import EMBEDDING, ModelSpec
+from analytics.survival.models import ModelSpec
 from analytics.survival.protocol import cross_validate
 from analytics.survival.times import Times, follow_up
 from benchmarks.record import write

@@ -161,11 +161,12 @@ class Registry:
                 raise NotFoundError(f"there is no {table.removesuffix('s')} {name!r}")
             self._append(table, {**row, "deleted": True, "created_at": dt.datetime.now(dt.UTC)})
 
-    def models(self) -> list[SavedModel]:
-        """Return the saved models, by name."""
+    def models(self, kind: str | None = None) -> list[SavedModel]:
+        """Return the saved models, by name; of one kind if one is named."""
         return [
             SavedModel(**_plain(row, "deleted", "software_version"))
             for row in self._current(MODELS)
+            if kind in (None, row["kind"])
         ]
 
     def model(self, name: str) -> SavedModel:

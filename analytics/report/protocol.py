@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analytics.endpoints import Rules
-from analytics.survival.models import FILLING
+from analytics.preparation import FILLING
 from analytics.survival.study import SurvivalStudy
 
 _KINDS: Final = {

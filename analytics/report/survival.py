@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analytics.report import figures
+from analytics.report import survival_figures as figures
 from analytics.report.document import Block, Document, Section
 from analytics.report.protocol import protocol_in_words
 from analytics.report.tripod import TRIPOD_AI

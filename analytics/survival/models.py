@@ -1,42 +1,26 @@
-"""Models that predict: estimators of scikit-survival behind one preparation of predictors.
-
-Everything that is learned, the filling of gaps and the scaling included, is learned from the rows
-that a model is fitted to.
-"""
+"""Models that predict events: estimators of scikit-survival behind one preparation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any, Final, Literal, final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sksurv.ensemble import GradientBoostingSurvivalAnalysis, RandomSurvivalForest
 from sksurv.linear_model import CoxnetSurvivalAnalysis, CoxPHSurvivalAnalysis
 
+from analytics.preparation import possible_components, preparation, prepared
 from analytics.splits import folds
 from analytics.survival.baseline import Baseline, baseline, partial_likelihoods
 from analytics.survival.curves import Floats
 from analytics.survival.times import Times, follow_up
-from core.errors import UsageError
 
 Kind = Literal["elastic-net", "components", "forest", "boosting"]
 KINDS: Final[tuple[Kind, ...]] = ("elastic-net", "components", "forest", "boosting")
-EMBEDDING: Final = "embedding_"
-"""Columns whose names begin so are coordinates of an embedding."""
-FILLING: Final = (
-    "numbers: the median of the training side, and an indicator of the gap; "
-    "words: a category of their own"
-)
-"""The rule for missing covariates."""
 
 _PATH: Final[Mapping[str, Any]] = {"n_alphas": 40, "alpha_min_ratio": 0.02, "max_iter": 10_000}
 _FOREST: Final[Mapping[str, Any]] = {
@@ -80,36 +64,6 @@ class ModelSpec:
     components: tuple[int, ...] = (8, 16, 32, 64)
     inner_folds: int = 3
     seed: int = 0
-
-
-def preparation(x: pd.DataFrame, *, components: int | None) -> ColumnTransformer:
-    """Return what turns predictors into numbers without gaps.
-
-    Parameters
-    ----------
-    x : DataFrame
-        Columns named `EMBEDDING` are coordinates; others are clinical, numbers or words.
-    components : int or None
-        Principal components of the embedding to keep; None keeps its coordinates.
-    """
-    embedding = [name for name in x.columns if str(name).startswith(EMBEDDING)]
-    clinical = x.columns.difference(embedding, sort=False)
-    numbers = [name for name in clinical if pd.api.types.is_numeric_dtype(x[name])]
-    words = [name for name in clinical if name not in numbers]
-    steps = []
-    if embedding:
-        few = [PCA(min(components, len(embedding)), random_state=0)] if components else []
-        steps.append(
-            ("embedding", make_pipeline(StandardScaler(), *few, StandardScaler()), embedding)
-        )
-    if numbers:
-        filled = SimpleImputer(strategy="median", add_indicator=True)
-        steps.append(("numbers", make_pipeline(filled, StandardScaler()), numbers))
-    if words:
-        gap = SimpleImputer(strategy="constant", fill_value="missing")
-        coded = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        steps.append(("words", make_pipeline(gap, coded), words))
-    return ColumnTransformer(steps, sparse_threshold=0)
 
 
 @final
@@ -162,13 +116,7 @@ class SurvivalModel:
         return np.stack([Baseline(at, row, competing).risks([0.0], horizons)[0] for row in steps])
 
     def _prepared(self, x: pd.DataFrame) -> Floats:
-        missing = [name for name in self.columns if name not in x.columns]
-        if missing:
-            raise UsageError(
-                f"predictors {', '.join(missing[:5])} are missing",
-                f"the model was fitted with {len(self.columns)} predictors",
-            )
-        return np.asarray(self.prepare.transform(x[list(self.columns)]), np.float64)
+        return prepared(self.prepare, x, self.columns)
 
 
 def fit(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: ArrayLike) -> SurvivalModel:
@@ -178,7 +126,7 @@ def fit(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: ArrayLike) -> S
     ----------
     spec : ModelSpec
     x : DataFrame of shape (rows, predictors)
-        See `preparation`.
+        See `analytics.preparation`.
     times : Times
     patient : array of shape (rows,)
         Rows of one patient stay together in the cross-validation.
@@ -226,7 +174,9 @@ def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) ->
     target = times.structured()
     inner = list(folds(patient, times.event, count=spec.inner_folds, seed=spec.seed))
     # With as many coefficients as events the likelihood may have no highest point.
-    counts = _possible(spec.components, min(times.event[each.train].sum() for each in inner))
+    counts = possible_components(
+        spec.components, min(times.event[each.train].sum() for each in inner)
+    )
     told = []
     for count in counts:
         scores = []
@@ -238,11 +188,6 @@ def _components(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) ->
     count = counts[int(np.argmax(told))]
     prepare = preparation(x, components=count)
     return prepare, _ridge(prepare.fit_transform(x), target), {"components": count}
-
-
-def _possible(counts: tuple[int, ...], limit: int) -> tuple[int, ...]:
-    """Return the numbers of components that are below a limit; one that is when none of them is."""
-    return tuple(count for count in counts if count < limit) or (max(1, int(limit) - 1),)
 
 
 def _ridge(values: Floats, target: Any) -> CoxPHSurvivalAnalysis:
@@ -257,7 +202,7 @@ _RIDGE: Final = 1e-3
 
 def _forest(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     del patient
-    prepare = preparation(x, components=_possible(spec.components, len(x))[-1])
+    prepare = preparation(x, components=possible_components(spec.components, len(x))[-1])
     events = times.time[times.event]
     grid = np.unique(np.quantile(events, np.linspace(0, 1, _TREE_STEPS), method="higher"))
     # The next grid time at or after each end; later ends are censored beyond the grid.
@@ -271,7 +216,7 @@ def _forest(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fi
 
 def _boosting(spec: ModelSpec, x: pd.DataFrame, times: Times, patient: Any) -> _Fitted:
     del patient
-    prepare = preparation(x, components=_possible(spec.components, len(x))[-1])
+    prepare = preparation(x, components=possible_components(spec.components, len(x))[-1])
     model = GradientBoostingSurvivalAnalysis(random_state=spec.seed, **_BOOSTING)
     return prepare, model.fit(prepare.fit_transform(x), times.structured()), {}
 
@@ -282,9 +227,3 @@ _FITTERS: Final = {
     "forest": _forest,
     "boosting": _boosting,
 }
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of what models are fitted with."""
-    names = ("numpy", "scikit-learn", "scikit-survival", "lifelines")
-    return {name: version(name) for name in names}

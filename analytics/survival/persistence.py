@@ -1,18 +1,15 @@
-"""Fitted models as bytes, in a format that runs no code when it is read (skops)."""
+"""Survival models as bytes."""
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import skops.io
 
+from analytics.model_files import pack, spec_values, unpack
 from analytics.survival.baseline import Baseline
 from analytics.survival.models import ModelSpec, SurvivalModel
-from core.errors import AtlasError
 
 FORMAT: Final = 1
 _TRUSTED: Final = (
@@ -30,16 +27,9 @@ _TRUSTED: Final = (
 """What a model may be made of besides numbers, texts and scikit-learn's own."""
 
 
-class ModelError(AtlasError):
-    """A saved model cannot be used."""
-
-    code = "model"
-
-
 def dump_model(model: SurvivalModel, thresholds: np.ndarray) -> bytes:
     """Return a model and the thresholds of its groups of risk as bytes."""
     content = {
-        "format": FORMAT,
         "spec": asdict(model.spec),
         "columns": list(model.columns),
         "prepare": model.prepare,
@@ -48,48 +38,20 @@ def dump_model(model: SurvivalModel, thresholds: np.ndarray) -> bytes:
         "chosen": dict(model.chosen),
         "thresholds": np.asarray(thresholds, np.float64),
     }
-    return bytes(skops.io.dumps(content))
+    return pack(content, format=FORMAT)
 
 
 def load_model(payload: bytes, *, sha256: str) -> tuple[SurvivalModel, np.ndarray]:
-    """Return what `dump_model` wrote.
-
-    Parameters
-    ----------
-    payload : bytes
-    sha256 : str
-        What the bytes must hash to.
+    """Return what `dump_model` wrote; `sha256` is what the bytes must hash to.
 
     Raises
     ------
     ModelError
         The bytes are others, or hold what no model holds.
     """
-    if hashlib.sha256(payload).hexdigest() != sha256:
-        raise ModelError(
-            "the saved model is damaged: its bytes do not give its id", "fit and save it again"
-        )
-    try:
-        strange = set(skops.io.get_untrusted_types(data=payload)) - set(_TRUSTED)
-        if strange:
-            raise ModelError(
-                f"the saved model holds what no model holds: {', '.join(sorted(strange))}",
-                "do not use it; fit and save it again",
-            )
-        content: dict[str, Any] = skops.io.loads(payload, trusted=list(_TRUSTED))
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ModelError("the saved model cannot be read", "fit and save it again") from error
-    if content.get("format") != FORMAT:
-        raise ModelError(
-            f"the saved model has format {content.get('format')}, this software reads {FORMAT}",
-            "fit and save it again",
-        )
-    spec: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in content["spec"].items()
-    }
+    content = unpack(payload, sha256=sha256, format=FORMAT, trusted=_TRUSTED)
     model = SurvivalModel(
-        ModelSpec(**spec),
+        ModelSpec(**spec_values(content["spec"])),
         tuple(content["columns"]),
         content["prepare"],
         content["estimator"],

@@ -13,7 +13,7 @@ from store.store import Store
 def listing(store: Store) -> pd.DataFrame:
     """Describe the saved survival models: what they predict, from what, and how well."""
     rows = []
-    for each in Registry(store.tables).models():
+    for each in Registry(store.tables).models("survival"):
         told = json.loads(each.description)
         summary = told["summary"][0] if told.get("summary") else {}
         rows.append(

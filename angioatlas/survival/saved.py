@@ -14,13 +14,8 @@ from analytics.leakage import Leak, refuse
 from analytics.survival.persistence import load_model
 from analytics.survival.study import Applied, Inputs, Plan, validate_elsewhere
 from angioatlas.cohorts import CohortMembers
-from angioatlas.survival.gather import (
-    SurvivalOptions,
-    check,
-    gather,
-    join_predictors,
-    provenance,
-)
+from angioatlas.studied import StudyOptions, join_predictors, provenance
+from angioatlas.survival.gather import gather
 from angioatlas.survival.study import SurvivalResult
 from core.errors import UsageError
 from store.registry import Registry, SavedModel
@@ -95,12 +90,11 @@ def validate_saved(
         spec=model.spec,
     )
     refuse(_in_training(store, saved, cohort))
-    options = SurvivalOptions(clinical=tuple(told["clinical"]), trained_on=trained_on)
+    options = StudyOptions(clinical=tuple(told["clinical"]), trained_on=trained_on)
     with store.snapshot(cohort.store_version) as snapshot:
         gathered = gather(
             snapshot, cohort, plan, options, encoder_id=encoder_id, sets=(told["predictors"],)
         )
-        checks = check(snapshot, gathered, options, encoder_id=encoder_id)
     inputs = Inputs(
         outcomes=gathered.outcomes,
         sets=gathered.sets,
@@ -108,7 +102,7 @@ def validate_saved(
         subgroups=gathered.subgroups,
         attrition=gathered.attrition,
         participants=gathered.participants,
-        checks=("patients of the model's own training", *checks[1:]),
+        checks=("patients of the model's own training", *gathered.checks[1:]),
         provenance=provenance(store, cohort, encoder_id) | {"model": saved.name},
     )
     study = validate_elsewhere(plan, inputs, Applied(saved.name, model, thresholds))

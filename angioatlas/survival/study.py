@@ -10,26 +10,22 @@ from typing import Any, final
 
 import numpy as np
 
-from analytics.predictors import AGE, SEX
+from analytics.preparation import EMBEDDING
 from analytics.report.document import plain
 from analytics.report.survival import survival_report
-from analytics.splits import Split, by_site, temporal
-from analytics.survival.models import EMBEDDING
 from analytics.survival.persistence import dump_model
 from analytics.survival.protocol import risk_thresholds
 from analytics.survival.study import Inputs, OnStep, Plan, SurvivalStudy, run_study
 from angioatlas.cohorts import CohortMembers
-from angioatlas.survival.gather import (
-    BOTH,
+from angioatlas.studied import (
     CLINICAL,
-    EMBEDDINGS,
-    SETS,
-    Gathered,
-    SurvivalOptions,
-    check,
-    gather,
+    StudyOptions,
+    check_dates,
+    held_out,
     provenance,
+    wanted_sets,
 )
+from angioatlas.survival.gather import gather
 from core.errors import UsageError
 from store.registry import Registry, SavedModel
 from store.store import Store
@@ -85,7 +81,7 @@ def survival(
     store: Store,
     cohort: CohortMembers,
     plan: Plan,
-    options: SurvivalOptions,
+    options: StudyOptions,
     *,
     encoder_id: str,
     on_step: OnStep | None = None,
@@ -97,7 +93,7 @@ def survival(
     store : Store
     cohort : CohortMembers
     plan : Plan
-    options : SurvivalOptions
+    options : StudyOptions
     encoder_id : str
         The space of the embeddings.
     on_step : callable, optional
@@ -109,16 +105,10 @@ def survival(
     UsageError
         There is too little to work with, or dates were shifted and a hold-out by date is asked for.
     """
-    sets = _wanted_sets(options)
-    if options.since is not None and store.identity.shift_dates:
-        raise UsageError(
-            "the store shifted the dates of each patient by a constant of its own: dates of two "
-            "patients cannot be compared",
-            "hold out a site, or leave --since out for a cross-validation",
-        )
+    sets = wanted_sets(options)
+    check_dates(store, options)
     with store.snapshot(cohort.store_version) as snapshot:
         gathered = gather(snapshot, cohort, plan, options, encoder_id=encoder_id, sets=sets)
-        checks = check(snapshot, gathered, options, encoder_id=encoder_id)
     inputs = Inputs(
         outcomes=gathered.outcomes,
         sets=gathered.sets,
@@ -126,9 +116,9 @@ def survival(
         subgroups=gathered.subgroups,
         attrition=gathered.attrition,
         participants=gathered.participants,
-        checks=checks,
+        checks=gathered.checks,
         provenance=provenance(store, cohort, encoder_id),
-        held_out=_held_out(gathered, options),
+        held_out=held_out(gathered.outcomes.table, options),
     )
     study = run_study(plan, inputs, on_step=on_step)
     last = float(plan.horizons_days[-1])
@@ -178,29 +168,3 @@ def save_model(store: Store, result: SurvivalResult, name: str, predictors: str)
             payload,
         )
     )
-
-
-def _wanted_sets(options: SurvivalOptions) -> tuple[str, ...]:
-    sets = options.sets or ((EMBEDDINGS, CLINICAL, BOTH) if options.clinical else (EMBEDDINGS,))
-    unknown = [each for each in sets if each not in SETS]
-    if unknown:
-        raise UsageError(
-            f"no such predictors: {', '.join(unknown)}", f"there are {', '.join(SETS)}"
-        )
-    if {CLINICAL, BOTH} & set(sets) and not options.clinical:
-        raise UsageError(
-            "clinical predictors are asked for and none is named",
-            f"name some, such as --clinical {AGE},{SEX},diabetes",
-        )
-    return tuple(sets)
-
-
-def _held_out(gathered: Gathered, options: SurvivalOptions) -> tuple[Split, ...]:
-    table = gathered.outcomes.table
-    if options.since is not None and options.site is not None:
-        raise UsageError("two hold-outs at once", "give --since or --site")
-    if options.since is not None:
-        return (temporal(table["index_date"], table["patient_id"], since=options.since),)
-    if options.site is not None:
-        return (by_site(table["site"], table["patient_id"], held_out=options.site),)
-    return ()

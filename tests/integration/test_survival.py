@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from analytics.leakage import LeakageError
+from analytics.preparation import EMBEDDING
 from analytics.survival.discrimination import harrell
-from analytics.survival.models import EMBEDDING
 from angioatlas.atlas import Atlas
 from angioatlas.phantom_mini import SHIPPED
 from angioatlas.survival.ask import SurvivalQuestion

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analytics.leakage import from_the_outcome, near_duplicates
+from analytics.preparation import EMBEDDING
 from analytics.survival.fine_gray import fit_fine_gray
-from analytics.survival.models import EMBEDDING
 from benchmarks.survival_coverage import BETA, coverage, draw_subdistribution
 from tests.support.cohorts import world
 

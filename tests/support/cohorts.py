@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analytics.survival.models import EMBEDDING
+from analytics.preparation import EMBEDDING
 from analytics.survival.times import Times, follow_up
 
 

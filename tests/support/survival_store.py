@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analytics.survival.models import EMBEDDING
+from analytics.preparation import EMBEDDING
 from core.ids import KeptIdentity
 from core.schema import EMBEDDING_DIM, Cine
 from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors

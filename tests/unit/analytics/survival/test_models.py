@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analytics.preparation import EMBEDDING, preparation
 from analytics.survival.baseline import baseline, partial_likelihoods
 from analytics.survival.calibration import calibrate
 from analytics.survival.discrimination import harrell
 from analytics.survival.kaplan_meier import kaplan_meier
-from analytics.survival.models import EMBEDDING, KINDS, ModelSpec, fit, preparation
+from analytics.survival.models import KINDS, ModelSpec, fit
 from analytics.survival.risk_sets import risk_sets
 from analytics.survival.times import follow_up
 from core.errors import UsageError

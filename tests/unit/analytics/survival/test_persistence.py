@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import skops.io
 
+from analytics.model_files import ModelError
 from analytics.survival.models import KINDS, ModelSpec, fit
-from analytics.survival.persistence import ModelError, dump_model, load_model
+from analytics.survival.persistence import dump_model, load_model
 from tests.support.cohorts import world
 
 DRAWN = world(400, seed=1)

@@ -1,4 +1,4 @@
-"""Figures of a survival report, in Plotly: nothing is told by colour alone."""
+"""Figures of a survival report, in Plotly."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
+from analytics.report.style import COLOURS, DASHES, GREY, fill, styled
 from analytics.survival.calibration import Calibration
 from analytics.survival.curves import Curve
 from analytics.survival.validation import Validation
 
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 GROUP_NAMES: Final = ("low", "middle", "high")
-_FONT: Final = {"family": "Helvetica, Arial, sans-serif", "size": 13, "color": "#222"}
-_GREY: Final = "#888"
 
 
 def incidence(
@@ -44,7 +40,7 @@ def incidence(
             for column, each in ((0, curve.estimate), (2, curve.lower), (3, curve.upper))
         )
         name, colour = names[group], COLOURS[group]
-        band = _fill(colour)
+        band = fill(colour)
         figure.add_scatter(
             x=x,
             y=high,
@@ -97,11 +93,11 @@ def incidence(
         yref="paper",
         text="at risk",
         showarrow=False,
-        font={"color": _GREY, "size": 12},
+        font={"color": GREY, "size": 12},
     )
     figure.update_xaxes(title="days since the index exam", range=[0, until], tickvals=ticks)
     figure.update_yaxes(title="cumulative incidence", rangemode="tozero", tickformat=".0%")
-    return _styled(figure, bottom=90 + 26 * len(curves), left=90)
+    return styled(figure, bottom=90 + 26 * len(curves), left=90)
 
 
 def calibration(found: Mapping[str, Calibration]) -> go.Figure:
@@ -113,7 +109,7 @@ def calibration(found: Mapping[str, Calibration]) -> go.Figure:
     )
     end = min(1.0, 1.1 * highest)
     figure.add_scatter(
-        x=[0, end], y=[0, end], mode="lines", name="ideal", line={"color": _GREY, "width": 1}
+        x=[0, end], y=[0, end], mode="lines", name="ideal", line={"color": GREY, "width": 1}
     )
     for i, (name, each) in enumerate(found.items()):
         groups, curve = each.groups, each.curve[each.curve["predicted"] <= end]
@@ -142,7 +138,7 @@ def calibration(found: Mapping[str, Calibration]) -> go.Figure:
         )
     figure.update_xaxes(title="predicted risk", range=[0, end], tickformat=".0%")
     figure.update_yaxes(title="observed risk", range=[0, end], tickformat=".0%")
-    return _styled(figure)
+    return styled(figure)
 
 
 def decisions(verdicts: Mapping[str, Validation], horizon: float) -> go.Figure:
@@ -153,7 +149,7 @@ def decisions(verdicts: Mapping[str, Validation], horizon: float) -> go.Figure:
         table = verdict.decisions[verdict.decisions["horizon"] == horizon]
         drawn = {"model": (name, COLOURS[i], DASHES[i])}
         if i == 0:
-            drawn |= {"everybody": ("everybody", _GREY, "dot"), "nobody": ("nobody", "#000", "dot")}
+            drawn |= {"everybody": ("everybody", GREY, "dot"), "nobody": ("nobody", "#000", "dot")}
         for model, (label, colour, dash) in drawn.items():
             rows = table[table["model"] == model]
             figure.add_scatter(
@@ -167,7 +163,7 @@ def decisions(verdicts: Mapping[str, Validation], horizon: float) -> go.Figure:
         lowest = max(lowest, best)
     figure.update_xaxes(title="threshold risk", tickformat=".0%")
     figure.update_yaxes(title="net benefit per patient", range=[-0.25 * lowest, 1.1 * lowest])
-    return _styled(figure)
+    return styled(figure)
 
 
 def subgroups(verdict: Validation) -> go.Figure:
@@ -193,23 +189,6 @@ def subgroups(verdict: Validation) -> go.Figure:
         },
     )
     whole = float(verdict.measure("harrell_c")["estimate"])
-    figure.add_vline(x=whole, line={"color": _GREY, "dash": "dot"})
+    figure.add_vline(x=whole, line={"color": GREY, "dash": "dot"})
     figure.update_xaxes(title="C-index (events of subjects)")
-    return _styled(figure, height=140 + 34 * len(labels), left=200)
-
-
-def _fill(colour: str) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.12)"
-
-
-def _styled(figure: go.Figure, *, height: int = 430, bottom: int = 60, left: int = 70) -> go.Figure:
-    figure.update_layout(
-        template="simple_white",
-        font=_FONT,
-        height=height + max(0, bottom - 60),
-        width=760,
-        margin={"l": left, "r": 20, "t": 20, "b": bottom},
-        legend={"orientation": "h", "y": 1.08, "x": 0},
-    )
-    return figure
+    return styled(figure, height=140 + 34 * len(labels), left=200)
