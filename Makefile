@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo test test-slow coverage check format docs bench \
-  phantom-encoder phantom-retrieval bench-survival clean
+  phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -60,8 +60,9 @@ phantom-encoder: $(INSTALLED)  ## make the weights of phantom-mini; long, gigaby
 phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; long, gigabytes
 	$(BIN)/python -m benchmarks.phantom_retrieval --work $(PHANTOM_WORK)/evaluation
 
-bench-survival: $(INSTALLED)  ## simulate, time and hold against truth what survival models say; long
+bench-studies: $(INSTALLED)  ## simulate, time and hold against truth what studies say; long
 	$(BIN)/python -m benchmarks.survival_coverage
+	$(BIN)/python -m benchmarks.lvef_coverage
 	$(BIN)/python -m benchmarks.survival_at_scale
 	$(BIN)/python -m benchmarks.phantom_survival --work $(PHANTOM_WORK)/evaluation
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
+from scipy.stats import spearmanr
 
 from analytics.splits import Split
 from analytics.survival.discrimination import harrell
@@ -26,6 +27,9 @@ DUPLICATE_COSINE: Final = 0.999
 TELLING_C: Final = 0.98
 """A single predictor that orders the outcomes as well as this is made of them."""
 _TELLING_EVENTS: Final = 10
+TELLING_CORRELATION: Final = 0.98
+"""A single predictor whose ranks are as near to those of the measurement is made of it."""
+_TELLING_ROWS: Final = 20
 _SHOWN: Final = 10
 _AXES: Final = 8
 """Of the projection in which near runs are looked for."""
@@ -178,6 +182,30 @@ def from_the_outcome(x: pd.DataFrame, times: Times) -> Iterator[Leak]:
             telling.append(str(name))
     if named or telling:
         yield Leak("predictors made of the outcome", tuple(named + telling))
+
+
+def from_the_measurement(x: pd.DataFrame, measured: ArrayLike, name: str) -> Iterator[Leak]:
+    """Find predictors that are the measured number itself: by their names, and by their values.
+
+    Parameters
+    ----------
+    x : DataFrame of shape (rows, predictors)
+        Clinical predictors (not embeddings); gaps are left out of the comparison.
+    measured : array of shape (rows,)
+    name : str
+        Of the measurement.
+    """
+    y = np.asarray(measured, np.float64)
+    telling = []
+    for column in x.columns:
+        values = _as_numbers(x[column])
+        known = np.isfinite(values)
+        enough = known.sum() >= _TELLING_ROWS and np.ptp(values[known]) > 0
+        same = enough and abs(spearmanr(values[known], y[known]).statistic) >= TELLING_CORRELATION
+        if same or str(column).lower() == name.lower():
+            telling.append(str(column))
+    if telling:
+        yield Leak(f"predictors that are {name} itself", tuple(telling))
 
 
 def _as_numbers(column: pd.Series[Any]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
 from core.errors import UsageError
 
@@ -63,6 +63,33 @@ def folds(patient: ArrayLike, event: ArrayLike, *, count: int, seed: int) -> Ite
             )
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     for number, (train, test) in enumerate(splitter.split(happened, happened, who)):
+        yield Split(f"fold {number + 1}", np.sort(train), np.sort(test), _nobody())
+
+
+def even_folds(patient: ArrayLike, *, count: int, seed: int) -> Iterator[Split]:
+    """Yield the splits of a cross-validation by patients alone.
+
+    Parameters
+    ----------
+    patient : array of shape (rows,)
+    count : int
+        Folds, 2 or more.
+    seed : int
+
+    Raises
+    ------
+    UsageError
+        There are fewer patients than folds.
+    """
+    who = np.asarray(patient)
+    patients = len(np.unique(who))
+    if patients < count:
+        raise UsageError(
+            f"{patients} patients cannot be spread over {count} folds",
+            "take fewer folds or a larger cohort",
+        )
+    splitter = GroupKFold(count, shuffle=True, random_state=seed)
+    for number, (train, test) in enumerate(splitter.split(who, groups=who)):
         yield Split(f"fold {number + 1}", np.sort(train), np.sort(test), _nobody())
 
 

@@ -26,15 +26,16 @@ from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
-from angioatlas.cohort_studies import CohortStudies
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.label_dialects import Dialect, label_kind
+from angioatlas.lvef.part import LvefStudies
 from angioatlas.patients import find_patient
 from angioatlas.report import EmbedReport
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
+from angioatlas.survival.part import SurvivalStudies
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind
@@ -47,7 +48,7 @@ from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
 
-class Atlas(CohortStudies):
+class Atlas(SurvivalStudies, LvefStudies):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.

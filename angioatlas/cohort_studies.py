@@ -1,34 +1,26 @@
-"""What the Atlas does with cohorts: chosen, saved, studied for what happened after their exams."""
+"""What the Atlas does with cohorts: chosen, saved, and handed to the studies of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analytics.cohort import CohortDefinition, IndexRule, Which
 from angioatlas import cohorts as cohorts_
-from angioatlas.identities import lookup_identity, store_identity
+from angioatlas.identities import lookup_identity
 from angioatlas.spaces import choose_space
-from angioatlas.survey import OnProgress, no_progress
 from core.errors import NotFoundError
-from core.ids import Identity
 from core.settings import Settings
 from embedder.encoders.registry import find_encoder
-from store.registry import COHORTS, MODELS, Registry, SavedModel
+from store.registry import COHORTS, MODELS, Registry
 from store.snapshot import Snapshot
 from store.store import Store
 
-if TYPE_CHECKING:
-    # The estimators take seconds to import: who searches does without them.
-    from angioatlas.survival.ask import SurvivalQuestion
-    from angioatlas.survival.study import SurvivalResult
-
 
 class CohortStudies:
-    """Cohorts of one store, and what is found out about them; a part of `Atlas`, made like it."""
+    """Cohorts of one store; a part of `Atlas`, made like it, and the base of the other parts."""
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         self.store = store
@@ -99,109 +91,6 @@ class CohortStudies:
         """Delete a saved cohort; its store version may then be retired."""
         Registry(self.store.tables).drop(COHORTS, name)
 
-    def survival(
-        self,
-        question: SurvivalQuestion | str = "mace",
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-        on_step: OnProgress = no_progress,
-    ) -> SurvivalResult:
-        """Fit survival models to a cohort and judge them on people they have not seen.
-
-        Parameters
-        ----------
-        question : SurvivalQuestion or str
-            What is asked; a name of an endpoint asks it with the defaults.
-        cohort : str, CohortMembers or None
-            The first exam of every patient by default.
-        encoder : str, optional
-            Needed when the store holds vectors of several encoders.
-        on_step : callable, optional
-            Called with (phase, done, total or None).
-
-        Raises
-        ------
-        LeakageError
-            Something would make the figures too good; the rows are named.
-        """
-        from angioatlas.studied import StudyOptions
-        from angioatlas.survival.ask import SurvivalQuestion
-        from angioatlas.survival.study import survival
-
-        asked = SurvivalQuestion(question) if isinstance(question, str) else question
-        members, space = self._studied(cohort, encoder)
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        table = None
-        if asked.covariates is not None:
-            table = asked.table(store_identity(self.store.identity, self.settings.identity_key))
-        options = StudyOptions(
-            clinical=asked.clinical,
-            sets=asked.sets,
-            since=asked.since,
-            site=asked.site,
-            table=table,
-            trained_on=self._trained_on(space, identity, members),
-            same_run_cosine=asked.same_run_cosine,
-        )
-        return survival(
-            self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step
-        )
-
-    def save_survival_model(
-        self, result: SurvivalResult, name: str, predictors: str | None = None
-    ) -> SavedModel:
-        """Save a model that was fitted to the whole cohort.
-
-        By default that of the last set, which has all predictors: no choice by the figures.
-        """
-        from angioatlas.survival.study import save_model
-
-        return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
-
-    def survival_models(self) -> pd.DataFrame:
-        """Describe the saved models, one a row, by name."""
-        from angioatlas.survival.listing import listing
-
-        return listing(self.store)
-
-    def predict_survival(
-        self,
-        model: str,
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-    ) -> pd.DataFrame:
-        """Apply a saved model to the index exams of a cohort; see `survival.saved.predict`."""
-        from angioatlas.survival.saved import predict
-
-        saved = Registry(self.store.tables).model(model)
-        members, space = self._studied(cohort, encoder)
-        return predict(self.store, saved, members, encoder_id=space)
-
-    def validate_survival(
-        self,
-        model: str,
-        *,
-        cohort: str | cohorts_.CohortMembers | None = None,
-        encoder: str | None = None,
-        from_store: Path | None = None,
-    ) -> SurvivalResult:
-        """Judge a saved model, of this store or another one, on a cohort of this store."""
-        from angioatlas.survival.saved import validate_saved
-
-        source = self.store if from_store is None else Store.open(from_store)
-        saved = Registry(source.tables).model(model)
-        members, space = self._studied(cohort, encoder)
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        return validate_saved(
-            self.store,
-            saved,
-            members,
-            encoder_id=space,
-            trained_on=self._trained_on(space, identity, members),
-        )
-
     def drop_model(self, name: str) -> None:
         """Delete a saved model."""
         Registry(self.store.tables).drop(MODELS, name)
@@ -215,10 +104,10 @@ class CohortStudies:
         with self.store.snapshot(members.store_version) as snapshot:
             return members, choose_space(snapshot, encoder, self.settings)
 
-    def _trained_on(
-        self, space: str, identity: Identity | None, cohort: cohorts_.CohortMembers
-    ) -> frozenset[str]:
+    def _trained_on(self, space: str, cohort: cohorts_.CohortMembers) -> frozenset[str]:
         from angioatlas.studied import patients_of_the_encoder
+
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
 
         try:
             folder = find_encoder(space, self.settings.encoders_dir)

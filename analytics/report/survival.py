@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from analytics.report import survival_figures as figures
+from analytics.report.blocks import facts, with_limits
 from analytics.report.document import Block, Document, Section
 from analytics.report.protocol import protocol_in_words
-from analytics.report.tripod import TRIPOD_AI
+from analytics.report.tripod import TRIPOD_AI, tripod_section
 from analytics.survival.study import SurvivalStudy
 from analytics.survival.validation import Validation
 
@@ -42,17 +43,8 @@ def survival_report(study: SurvivalStudy) -> Document:
             _decisions(study),
             _subgroups(study),
             _checks(study),
-            Section(
-                "TRIPOD+AI",
-                [
-                    Block(
-                        "Where each item of the checklist is found, or that it is missing and has "
-                        "to be added by hand (Collins et al., BMJ 2024;385:e078378)."
-                    ),
-                    Block(pd.DataFrame([asdict(item) for item in TRIPOD_AI])),
-                ],
-            ),
-            Section("Provenance", [Block(_facts(study.provenance))]),
+            tripod_section(TRIPOD_AI),
+            Section("Provenance", [Block(facts(study.provenance))]),
         ],
         data=_data(study),
     )
@@ -150,8 +142,8 @@ def _calibration(study: SurvivalStudy) -> Section:
             "horizon in days": f"{each.horizon:.0f}",
             "predicted": each.predicted,
             "observed": each.observed,
-            "observed : expected": _told(each.ratio, each.ratio_lower, each.ratio_upper),
-            "slope": _told(each.slope, each.slope_lower, each.slope_upper),
+            "observed : expected": with_limits(each.ratio, each.ratio_lower, each.ratio_upper),
+            "slope": with_limits(each.slope, each.slope_lower, each.slope_upper),
             "ICI": each.ici,
             "E50": each.e50,
             "E90": each.e90,
@@ -200,11 +192,7 @@ def _checks(study: SurvivalStudy) -> Section:
 
 def _with_limits(table: pd.DataFrame, name: str) -> list[str]:
     columns = table[[name, f"{name}_lower", f"{name}_upper"]].itertuples(index=False)
-    return [_told(*row) for row in columns]
-
-
-def _told(value: float, low: float, high: float) -> str:
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return [with_limits(*row) for row in columns]
 
 
 def _tested(verdict: Validation) -> str:
@@ -213,13 +201,6 @@ def _tested(verdict: Validation) -> str:
     told = "p < 0.001" if p < 1e-3 else f"p = {p:.3f}"
     return (
         f"chi-squared {verdict.differ.chi2:.1f} on {verdict.differ.df} degrees of freedom, {told}"
-    )
-
-
-def _facts(facts: Any) -> pd.DataFrame:
-    return pd.DataFrame(
-        [(key.replace("_", " "), str(value)) for key, value in facts.items()],
-        columns=["what", "value"],
     )
 
 

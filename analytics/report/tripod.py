@@ -6,8 +6,13 @@ BMJ 2024;385:e078378.  What only people can tell is said to be missing, and who 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Final
+
+import pandas as pd
+
+from analytics.report.document import Block, Section
 
 MISSING: Final = "missing"
 
@@ -87,3 +92,17 @@ TRIPOD_AI: Final = (
     Item("27b", "expertise that users need", MISSING, "the authors'"),
     Item("27c", "next steps", MISSING, "the authors'"),
 )
+
+
+def tripod_section(items: Sequence[Item]) -> Section:
+    """Return the checklist as a section of a report."""
+    return Section(
+        "TRIPOD+AI",
+        [
+            Block(
+                "Where each item of the checklist is found, or that it is missing and has "
+                "to be added by hand (Collins et al., BMJ 2024;385:e078378)."
+            ),
+            Block(pd.DataFrame([asdict(item) for item in items])),
+        ],
+    )

@@ -21,6 +21,7 @@ from angioatlas.cli import (
     findings,
     index,
     labels,
+    lvef,
     phantom,
     search,
     similar,
@@ -92,6 +93,7 @@ app.add_typer(index.app, name="index")
 app.add_typer(labels.app, name="labels")
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(survival.app, name="survival")
+app.add_typer(lvef.app, name="lvef")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 

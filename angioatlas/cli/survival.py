@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, YesOption, open_atlas
 from angioatlas.cli.output import (
@@ -19,42 +18,36 @@ from angioatlas.cli.output import (
     records,
     say,
 )
-from core.provenance import RESEARCH_USE
+from angioatlas.cli.studies import (
+    ClinicalOption,
+    CohortOption,
+    FoldsOption,
+    FromStoreOption,
+    ModelArgument,
+    OutOption,
+    PredictorsOption,
+    ReportOption,
+    RunByDefault,
+    SameRunOption,
+    SaveOption,
+    SeedOption,
+    SinceOption,
+    SiteOption,
+    delete_model,
+    print_models,
+    print_predictions,
+    words,
+)
 
 if TYPE_CHECKING:
     from angioatlas.survival.study import SurvivalResult
 
 
-class _RunByDefault(TyperGroup):
-    """`survival mace` is `survival run mace`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_RunByDefault,
+    cls=RunByDefault,
     no_args_is_help=True,
     help="Predict events and judge the predictions: survival ENDPOINT --cohort NAME.",
 )
-
-CohortOption = Annotated[
-    str | None,
-    typer.Option(
-        "--cohort",
-        "-c",
-        metavar="NAME",
-        help="Cohort; the first exam of every patient when absent.",
-        show_default=False,
-    ),
-]
-ReportOption = Annotated[
-    Path | None,
-    typer.Option("--report", help="Write OUT.html, and OUT.json beside it.", show_default=False),
-]
-ModelArgument = Annotated[str, typer.Argument(help="Name of a saved model, or its id.")]
 
 
 @app.command("run")
@@ -62,18 +55,12 @@ def run(
     endpoint: Annotated[str, typer.Argument(help="Such as mace; see survival endpoints.")],
     store: StoreOption = None,
     cohort: CohortOption = None,
-    clinical: Annotated[
-        str | None,
-        typer.Option("--clinical", help="Clinical predictors, such as age_years,sex,diabetes."),
-    ] = None,
+    clinical: ClinicalOption = None,
     covariates: Annotated[
         Path | None,
         typer.Option("--covariates", help="More predictors, as a table of covariates."),
     ] = None,
-    predictors: Annotated[
-        str | None,
-        typer.Option("--predictors", help="Of embeddings,clinical,both; all by default."),
-    ] = None,
+    predictors: PredictorsOption = None,
     components: Annotated[
         str | None,
         typer.Option("--components", help="Events of an endpoint of your own, such as mi,stroke."),
@@ -94,26 +81,13 @@ def run(
     unknown_death: Annotated[
         str, typer.Option("--unknown-death", help="competing, or event.")
     ] = "competing",
-    since: Annotated[
-        dt.datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%d"], help="Hold out exams from this day on."),
-    ] = None,
-    site: Annotated[str | None, typer.Option("--site", help="Hold out this site.")] = None,
-    folds: Annotated[int, typer.Option("--folds", min=2, help="Of the cross-validation.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds and samples.")] = 0,
-    same_run_cosine: Annotated[
-        float,
-        typer.Option(
-            "--same-run-cosine",
-            min=0.9,
-            help="Runs of two patients whose vectors are as near as this are one run: refused.",
-        ),
-    ] = 0.999,
+    since: SinceOption = None,
+    site: SiteOption = None,
+    folds: FoldsOption = 5,
+    seed: SeedOption = 0,
+    same_run_cosine: SameRunOption = 0.999,
     report: ReportOption = None,
-    save: Annotated[
-        str | None,
-        typer.Option("--save", metavar="NAME", help="Save the model fitted to the whole cohort."),
-    ] = None,
+    save: SaveOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -128,11 +102,11 @@ def run(
     atlas = open_atlas(store)
     question = SurvivalQuestion(
         endpoint=endpoint,
-        components=_words(components),
-        clinical=_words(clinical) or (),
+        components=words(components),
+        clinical=words(clinical) or (),
         covariates=covariates,
-        sets=_words(predictors) or (),
-        horizons_days=tuple(int(day) for day in _words(horizons) or ()),
+        sets=words(predictors) or (),
+        horizons_days=tuple(int(day) for day in words(horizons) or ()),
         model=model,
         blanking_days=blanking_days,
         until=until.date() if until else None,
@@ -156,7 +130,7 @@ def predict(
     model: ModelArgument,
     store: StoreOption = None,
     cohort: CohortOption = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="CSV to write.")] = None,
+    out: OutOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -165,18 +139,7 @@ def predict(
     Example: angioatlas survival predict mace-model --cohort new --out risks.csv
     """
     frame = open_atlas(store).predict_survival(model, cohort=cohort, encoder=encoder)
-    if out is not None:
-        frame.to_csv(out, index=False)
-        say(f"{len(frame)} exams written to {out}")
-        print_notice()
-        return
-    if json:
-        print_json({"model": model, "rows": records(frame), "notice": RESEARCH_USE})
-        return
-    print_table(records(frame.head(50)))
-    if len(frame) > 50:
-        say(f"50 of {len(frame)} exams; --out writes all")
-    print_notice()
+    print_predictions(model, frame, out, json=json)
 
 
 @app.command("validate")
@@ -184,9 +147,7 @@ def validate(
     model: ModelArgument,
     store: StoreOption = None,
     cohort: CohortOption = None,
-    from_store: Annotated[
-        Path | None, typer.Option("--from-store", help="Store that the model is saved in.")
-    ] = None,
+    from_store: FromStoreOption = None,
     report: ReportOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
@@ -206,16 +167,8 @@ def models(store: StoreOption = None, json: JsonOption = False) -> None:
 
     Example: angioatlas survival models --store atlas
     """
-    rows = records(open_atlas(store).survival_models())
-    if json:
-        print_json(rows)
-        return
-    shown = [
-        {**row, "model_id": row["model_id"][:12], "cohort_id": row["cohort_id"][:12]}
-        for row in rows
-    ]
-    print_table(shown, empty="no model yet: angioatlas survival mace --save NAME")
-    print_notice()
+    frame = open_atlas(store).survival_models()
+    print_models(frame, empty="no model yet: angioatlas survival mace --save NAME", json=json)
 
 
 @app.command("delete")
@@ -224,10 +177,7 @@ def delete(model: ModelArgument, store: StoreOption = None, yes: YesOption = Fal
 
     Example: angioatlas survival delete mace-model --yes
     """
-    if not yes:
-        typer.confirm(f"Delete the model {model!r}?", abort=True)
-    open_atlas(store).drop_model(model)
-    say(f"deleted {model!r}")
+    delete_model(store, model, yes=yes)
 
 
 @app.command("endpoints")
@@ -240,12 +190,6 @@ def endpoints(json: JsonOption = False) -> None:
 
     rows = [{"endpoint": name, "events": each.components} for name, each in ENDPOINTS.items()]
     print_json(rows) if json else print_table(rows)
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _tell(result: SurvivalResult, report: Path | None, *, json: bool) -> None:

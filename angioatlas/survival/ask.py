@@ -5,25 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
 from analytics.endpoints import UNKNOWN_DEATHS, Rules, endpoint
-from analytics.leakage import DUPLICATE_COSINE
 from analytics.survival.models import KINDS, ModelSpec
 from analytics.survival.study import Plan, horizons_of
 from angioatlas.label_files import LabelFile, Problems, read_file
-from core.errors import UsageError
+from angioatlas.question import CohortQuestion, one_of
 from core.ids import Identity
 from core.labels import LabelKind
 
-_Word = TypeVar("_Word", bound=str)
-
 
 @dataclass(frozen=True)
-class SurvivalQuestion:
-    """What is asked.
+class SurvivalQuestion(CohortQuestion):
+    """What is asked, besides what every question says.
 
     Attributes
     ----------
@@ -31,39 +27,23 @@ class SurvivalQuestion:
         A name of `analytics.endpoints.ENDPOINTS`, or any with `components`.
     components : tuple of str, optional
         Kinds of events of an endpoint of one's own.
-    clinical : tuple of str
-        Clinical predictors: age_years, sex, names of covariates and measurements.
     covariates : Path, optional
         A table of covariates for this study alone, with original identifiers.
-    sets : tuple of str
-        Of ``embeddings``, ``clinical``, ``both``; by default all that `clinical` allows.
     horizons_days : tuple of int
     model : str
         Of `analytics.survival.models.KINDS`.
     blanking_days, until, unknown_death
         See `analytics.endpoints.Rules`.
-    since, site
-        What is held out; a cross-validation by default.
-    folds, seed : int
-    same_run_cosine : float
-        Runs of two patients whose vectors are as near as this are one run, and refused; 0 to 1.
     """
 
     endpoint: str = "mace"
     components: tuple[str, ...] | None = None
-    clinical: tuple[str, ...] = ()
     covariates: Path | None = None
-    sets: tuple[str, ...] = ()
     horizons_days: tuple[int, ...] = (30, 180, 365, 730)
     model: str = "elastic-net"
     blanking_days: int = 0
     until: dt.date | None = None
     unknown_death: str = "competing"
-    since: dt.date | None = None
-    site: str | None = None
-    folds: int = 5
-    seed: int = 0
-    same_run_cosine: float = DUPLICATE_COSINE
 
     def plan(self) -> Plan:
         """Return the plan of the study.
@@ -80,10 +60,10 @@ class SurvivalQuestion:
             rules=Rules(
                 self.blanking_days,
                 self.until,
-                _one_of("unknown death", self.unknown_death, UNKNOWN_DEATHS),
+                one_of("unknown death", self.unknown_death, UNKNOWN_DEATHS),
             ),
             horizons_days=horizons_of(self.horizons_days),
-            spec=ModelSpec(_one_of("model", self.model, KINDS), seed=self.seed),
+            spec=ModelSpec(one_of("model", self.model, KINDS), seed=self.seed),
             outer_folds=self.folds,
             seed=self.seed,
         )
@@ -109,10 +89,3 @@ class SurvivalQuestion:
             moved = None if date is None else date + shift
             rows.append((patient, moved, each.cells["name"], each.cells["value"]))
         return pd.DataFrame(rows, columns=["patient_id", "date", "name", "value"])
-
-
-def _one_of(what: str, word: str, known: tuple[_Word, ...]) -> _Word:
-    for each in known:
-        if each == word:
-            return each
-    raise UsageError(f"{what} {word!r}: expected one of {', '.join(known)}", "see --help")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analytics.endpoints import Endpoint, Rules
-from analytics.leakage import Leak, refuse
+from analytics.leakage import refuse
 from analytics.survival.persistence import load_model
 from analytics.survival.study import Applied, Inputs, Plan, validate_elsewhere
 from angioatlas.cohorts import CohortMembers
+from angioatlas.saved_models import described, in_training
 from angioatlas.studied import StudyOptions, join_predictors, provenance
 from angioatlas.survival.gather import gather
-from angioatlas.survival.study import SurvivalResult
-from core.errors import UsageError
-from store.registry import Registry, SavedModel
+from angioatlas.survival.study import KIND, SurvivalResult
+from store.registry import SavedModel
 from store.store import Store
 
 
@@ -46,7 +44,7 @@ def predict(
     UsageError
         The model reads embeddings of another encoder, or no exam has a vector.
     """
-    told = _described(saved, encoder_id)
+    told = described(saved, KIND, encoder_id)
     model, thresholds = load_model(saved.payload, sha256=saved.model_id)
     with store.snapshot(cohort.store_version) as snapshot:
         index, x, _ = join_predictors(
@@ -78,7 +76,7 @@ def validate_saved(
     UsageError
         The model reads embeddings of another encoder.
     """
-    told = _described(saved, encoder_id)
+    told = described(saved, KIND, encoder_id)
     model, thresholds = load_model(saved.payload, sha256=saved.model_id)
     rules = {**told["rules"]}
     if rules["until"]:
@@ -89,7 +87,7 @@ def validate_saved(
         horizons_days=tuple(told["horizons_days"]),
         spec=model.spec,
     )
-    refuse(_in_training(store, saved, cohort))
+    refuse(in_training(store, saved, cohort))
     options = StudyOptions(clinical=tuple(told["clinical"]), trained_on=trained_on)
     with store.snapshot(cohort.store_version) as snapshot:
         gathered = gather(
@@ -107,26 +105,3 @@ def validate_saved(
     )
     study = validate_elsewhere(plan, inputs, Applied(saved.name, model, thresholds))
     return SurvivalResult(study, cohort.cohort_id, encoder_id, {})
-
-
-def _in_training(store: Store, saved: SavedModel, cohort: CohortMembers) -> list[Leak]:
-    """Find patients of a cohort that a model was fitted to, when this store knows its cohort."""
-    known = {each.cohort_id: each for each in Registry(store.tables).cohorts()}
-    if saved.cohort_id == cohort.cohort_id:
-        return [Leak("the model was fitted to this very cohort", (cohort.name or "",))]
-    if saved.cohort_id not in known:
-        return []
-    both = set(known[saved.cohort_id].patient_ids) & set(cohort.members["patient_id"])
-    return [Leak("patients that the model was fitted to", tuple(sorted(both)))] if both else []
-
-
-def _described(saved: SavedModel, encoder_id: str) -> dict[str, Any]:
-    if saved.kind != "survival":
-        raise UsageError(f"the model {saved.name!r} is one of {saved.kind}, not of survival")
-    if saved.encoder_id and saved.encoder_id != encoder_id:
-        raise UsageError(
-            f"the model {saved.name!r} reads embeddings of {saved.encoder_id}, not of {encoder_id}",
-            "embed the studies with that encoder, or fit a model to these embeddings",
-        )
-    told: dict[str, Any] = json.loads(saved.description)
-    return told

@@ -17,6 +17,7 @@ from analytics.survival.persistence import dump_model
 from analytics.survival.protocol import risk_thresholds
 from analytics.survival.study import Inputs, OnStep, Plan, SurvivalStudy, run_study
 from angioatlas.cohorts import CohortMembers
+from angioatlas.report_files import write_report
 from angioatlas.studied import (
     CLINICAL,
     StudyOptions,
@@ -29,6 +30,9 @@ from angioatlas.survival.gather import gather
 from core.errors import UsageError
 from store.registry import Registry, SavedModel
 from store.store import Store
+
+KIND = "survival"
+"""Of saved models."""
 
 
 @final
@@ -63,18 +67,7 @@ class SurvivalResult:
         UsageError
             They cannot be written there.
         """
-        document = survival_report(self.study)
-        beside = html.with_suffix(".json")
-        for path, text in ((html, document.html()), (beside, document.json())):
-            part = path.with_name(f"{path.name}.part")
-            try:
-                part.write_text(text, encoding="utf-8")
-                part.replace(path)
-            except OSError as error:
-                raise UsageError(
-                    f"{path} cannot be written: {error.strerror}", "name another file"
-                ) from error
-        return html, beside
+        return write_report(survival_report(self.study), html)
 
 
 def survival(
@@ -161,7 +154,7 @@ def save_model(store: Store, result: SurvivalResult, name: str, predictors: str)
         SavedModel(
             name,
             hashlib.sha256(payload).hexdigest(),
-            "survival",
+            KIND,
             result.cohort_id,
             result.encoder_id if predictors != CLINICAL else "",
             json.dumps(plain(description), sort_keys=True),

@@ -89,3 +89,17 @@ def _write_labels(folder: Path, drawn: World, cines: list[Cine]) -> None:
             "value": diabetes,
         }
     ).to_csv(folder / "covariates.csv", index=False)
+    noise = np.random.default_rng(2).normal(0, 4, len(cines))
+    lvef = np.clip(np.round(55 - 8 * drawn.truth + noise), 10, 80).astype(int)
+    echo = index + pd.to_timedelta(np.random.default_rng(3).integers(-20, 21, len(cines)), unit="D")
+    pd.DataFrame(
+        {
+            "id": [f"{who}-lvef" for who in drawn.patient],
+            "patient_id": drawn.patient,
+            "date": echo.strftime("%Y-%m-%d"),
+            "name": "lvef_percent",
+            "value": lvef,
+            "unit": "%",
+            "method": "echo",
+        }
+    ).to_csv(folder / "measurements.csv", index=False)

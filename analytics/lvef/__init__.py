@@ -1,0 +1,1 @@
+"""LVEF from embeddings: regression with prediction intervals, and what judges it."""

@@ -1,0 +1,124 @@
+"""What the Atlas does with cohorts whose LVEF was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from angioatlas.cohort_studies import CohortStudies
+from angioatlas.cohorts import CohortMembers
+from angioatlas.saved_models import first_of_summary, listing
+from angioatlas.survey import OnProgress, no_progress
+from store.registry import Registry, SavedModel
+from store.store import Store
+
+if TYPE_CHECKING:
+    # The estimators take seconds to import: who searches does without them.
+    from angioatlas.lvef.ask import LvefQuestion
+    from angioatlas.lvef.study import LvefResult
+
+
+class LvefStudies(CohortStudies):
+    """LVEF; a part of `Atlas`, made like it."""
+
+    def lvef(
+        self,
+        question: LvefQuestion | None = None,
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+        on_step: OnProgress = no_progress,
+    ) -> LvefResult:
+        """Fit models of LVEF to a cohort and judge them on people they have not seen.
+
+        Parameters
+        ----------
+        question : LvefQuestion, optional
+            What is asked; the defaults when absent.
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        on_step : callable, optional
+            Called with (phase, done, total or None).
+
+        Raises
+        ------
+        LeakageError
+            Something would make the figures too good; the rows are named.
+        UsageError
+            No exam has a measurement within the window.
+        """
+        from angioatlas.lvef.ask import LvefQuestion
+        from angioatlas.lvef.study import lvef
+
+        asked = question or LvefQuestion()
+        members, space = self._studied(cohort, encoder)
+        return lvef(
+            self.store,
+            members,
+            asked.plan(),
+            asked.options(self._trained_on(space, members)),
+            encoder_id=space,
+            on_step=on_step,
+        )
+
+    def save_lvef_model(
+        self, result: LvefResult, name: str, predictors: str | None = None
+    ) -> SavedModel:
+        """Save a model that was fitted to the whole cohort.
+
+        By default that of the last set, which has all predictors: no choice by the figures.
+        """
+        from angioatlas.lvef.study import save_model
+
+        return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
+
+    def lvef_models(self) -> pd.DataFrame:
+        """Describe the saved models, one a row, by name."""
+        return listing(
+            self.store,
+            "lvef",
+            lambda told: {
+                "predictors": told["predictors"],
+                "mae": first_of_summary(told, "mae"),
+            },
+        )
+
+    def predict_lvef(
+        self,
+        model: str,
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+    ) -> pd.DataFrame:
+        """Apply a saved model to the index exams of a cohort; see `lvef.saved.predict`."""
+        from angioatlas.lvef.saved import predict
+
+        saved = Registry(self.store.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        return predict(self.store, saved, members, encoder_id=space)
+
+    def validate_lvef(
+        self,
+        model: str,
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+        from_store: Path | None = None,
+    ) -> LvefResult:
+        """Judge a saved model, of this store or another one, on a cohort of this store."""
+        from angioatlas.lvef.saved import validate_saved
+
+        source = self.store if from_store is None else Store.open(from_store)
+        saved = Registry(source.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        return validate_saved(
+            self.store,
+            saved,
+            members,
+            encoder_id=space,
+            trained_on=self._trained_on(space, members),
+        )

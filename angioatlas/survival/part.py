@@ -1,0 +1,123 @@
+"""What the Atlas does with cohorts whose patients were followed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from angioatlas.cohort_studies import CohortStudies
+from angioatlas.cohorts import CohortMembers
+from angioatlas.identities import store_identity
+from angioatlas.saved_models import first_of_summary, listing
+from angioatlas.survey import OnProgress, no_progress
+from store.registry import Registry, SavedModel
+from store.store import Store
+
+if TYPE_CHECKING:
+    # The estimators take seconds to import: who searches does without them.
+    from angioatlas.survival.ask import SurvivalQuestion
+    from angioatlas.survival.study import SurvivalResult
+
+
+class SurvivalStudies(CohortStudies):
+    """Survival; a part of `Atlas`, made like it."""
+
+    def survival(
+        self,
+        question: SurvivalQuestion | str = "mace",
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+        on_step: OnProgress = no_progress,
+    ) -> SurvivalResult:
+        """Fit survival models to a cohort and judge them on people they have not seen.
+
+        Parameters
+        ----------
+        question : SurvivalQuestion or str
+            What is asked; a name of an endpoint asks it with the defaults.
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        on_step : callable, optional
+            Called with (phase, done, total or None).
+
+        Raises
+        ------
+        LeakageError
+            Something would make the figures too good; the rows are named.
+        """
+        from angioatlas.survival.ask import SurvivalQuestion
+        from angioatlas.survival.study import survival
+
+        asked = SurvivalQuestion(question) if isinstance(question, str) else question
+        members, space = self._studied(cohort, encoder)
+        table = None
+        if asked.covariates is not None:
+            table = asked.table(store_identity(self.store.identity, self.settings.identity_key))
+        options = asked.options(self._trained_on(space, members), table)
+        return survival(
+            self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step
+        )
+
+    def save_survival_model(
+        self, result: SurvivalResult, name: str, predictors: str | None = None
+    ) -> SavedModel:
+        """Save a model that was fitted to the whole cohort.
+
+        By default that of the last set, which has all predictors: no choice by the figures.
+        """
+        from angioatlas.survival.study import save_model
+
+        return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
+
+    def survival_models(self) -> pd.DataFrame:
+        """Describe the saved models, one a row, by name."""
+        return listing(
+            self.store,
+            "survival",
+            lambda told: {
+                "endpoint": told["endpoint"]["name"],
+                "predictors": told["predictors"],
+                "c": first_of_summary(told, "c"),
+            },
+        )
+
+    def predict_survival(
+        self,
+        model: str,
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+    ) -> pd.DataFrame:
+        """Apply a saved model to the index exams of a cohort; see `survival.saved.predict`."""
+        from angioatlas.survival.saved import predict
+
+        saved = Registry(self.store.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        return predict(self.store, saved, members, encoder_id=space)
+
+    def validate_survival(
+        self,
+        model: str,
+        *,
+        cohort: str | CohortMembers | None = None,
+        encoder: str | None = None,
+        from_store: Path | None = None,
+    ) -> SurvivalResult:
+        """Judge a saved model, of this store or another one, on a cohort of this store."""
+        from angioatlas.survival.saved import validate_saved
+
+        source = self.store if from_store is None else Store.open(from_store)
+        saved = Registry(source.tables).model(model)
+        members, space = self._studied(cohort, encoder)
+        return validate_saved(
+            self.store,
+            saved,
+            members,
+            encoder_id=space,
+            trained_on=self._trained_on(space, members),
+        )
