@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from angioatlas.findings import long_table
+from angioatlas.saved_tables import cohort_table, projection_table
 from core.errors import StoreError, UsageError
 from core.labels import LabelKind
 from core.provenance import RESEARCH_USE, software, utc_now
@@ -46,6 +47,8 @@ class ExportReport:
     findings: int
     labels: dict[str, int]
     """Rows of each label table; reports only when they were asked for."""
+    saved: dict[str, int]
+    """Members of saved cohorts, and dots of saved maps."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -122,13 +125,19 @@ def export(
             }
             n_findings = _write_findings(connection, snapshot, encoder_id)
             labels = {
-                kind.value: _write_labels(connection, snapshot, kind)
+                kind.value: _write_rows(connection, kind.value, snapshot.labels(kind))
                 for kind in LabelKind
                 if reports or kind is not LabelKind.REPORTS
             }
+            saved = {
+                "cohorts": _write_rows(connection, "cohorts", cohort_table(store)),
+                "projections": _write_rows(
+                    connection, "projections", projection_table(store, encoder_id)
+                ),
+            }
             _write_provenance(connection, store, snapshot, encoder_id)
             if format is not Format.DUCKDB:
-                _copy_out(connection, partial, format, labels)
+                _copy_out(connection, partial, format, (*labels, *saved))
     return ExportReport(
         str(out),
         format,
@@ -138,6 +147,7 @@ def export(
         videos=counts[Level.VIDEO],
         findings=n_findings,
         labels=labels,
+        saved=saved,
     )
 
 
@@ -224,15 +234,12 @@ def _write_findings(
     return int(counted[0][0])
 
 
-def _write_labels(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, kind: LabelKind
-) -> int:
-    """Write a label table, of patients without a study here too; it may be without rows."""
-    rows = snapshot.labels(kind)
+def _write_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:
+    """Write rows as they are; there may be none, and of patients without a study here too."""
     connection.register("arriving", rows)
-    connection.execute(f"create table {kind.value} as from arriving")
+    connection.execute(f"create table {table} as from arriving")
     connection.unregister("arriving")
-    _comment(connection, kind.value, rows.column_names)
+    _comment(connection, table, rows.column_names)
     return int(rows.num_rows)
 
 
@@ -272,10 +279,10 @@ def _write_provenance(
 
 
 def _copy_out(
-    connection: duckdb.DuckDBPyConnection, folder: Path, format: Format, labels: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, folder: Path, format: Format, others: Iterable[str]
 ) -> None:
     folder.mkdir()
-    for table in ("studies", "videos", "findings", *labels, "provenance"):
+    for table in ("studies", "videos", "findings", *others, "provenance"):
         file = str(folder / f"{table}.{format.value}").replace("'", "''")
         header = ", header" if format is Format.CSV else ""
         connection.execute(f"copy {table} to '{file}' (format {format.value}{header})")

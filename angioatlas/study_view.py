@@ -27,7 +27,8 @@ left join (
 left join (
   select s.study_uid,
     first(
-      m.value order by abs(date_diff('day', m.date, s.study_date)), m.study_uid is null, m.date, m.id
+      m.value
+      order by abs(date_diff('day', m.date, s.study_date)), m.study_uid is null, m.date, m.id
     ) lvef_percent
   from studies s join measurements m using (patient_id)
   where m.name = 'lvef_percent'

@@ -50,6 +50,24 @@ COMMENTS: Final[dict[str, dict[str, str]]] = {
             if each.is_probability
         },
     },
+    "cohorts": {
+        "cohort": "Name of a saved cohort",
+        "cohort_id": "Hash of its definition, version and members",
+        "store_version": "The version that it was chosen from",
+        "study_uid": "An index exam; as in studies",
+        "patient_id": "As in studies",
+    },
+    "projections": {
+        "projection": "Name of a saved map",
+        "projection_id": "Hash of what is drawn and how",
+        "method": "umap or pca",
+        "level": "What a dot is: study or video",
+        "store_version": "The version that it was drawn from",
+        "uid": "StudyInstanceUID or SOPInstanceUID, by level; as in studies and videos",
+        "patient_id": "As in studies",
+        "x": "Where the dot lies; without unit",
+        "y": "Where the dot lies; without unit",
+    },
     **{
         kind.value: {column.name: column.meaning for column in table.columns}
         for kind, table in LABELS.items()

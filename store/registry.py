@@ -1,4 +1,4 @@
-"""Cohorts and models that were saved: each stands for one store version, and is part of none.
+"""Cohorts, models and maps that were saved: each stands for one store version, part of none.
 
 Rows are appended and never changed; the last row of a name is what the name means, and a row may
 say that the name is gone.  A file lock orders appends and the one rewrite, when a patient is
@@ -22,6 +22,7 @@ from store.tables import SCHEMAS, Tables
 
 COHORTS: Final = "cohorts"
 MODELS: Final = "models"
+PROJECTIONS: Final = "projections"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,57 @@ class SavedModel:
     created_at: dt.datetime | None = None
 
 
-_Saved = TypeVar("_Saved", SavedCohort, SavedModel)
+@dataclass(frozen=True)
+class SavedProjection:
+    """A map of embeddings.
+
+    Attributes
+    ----------
+    name : str
+    projection_id : str
+        Hash of what is drawn and how.
+    encoder_id : str
+        The space of the embeddings.
+    level : str
+        ``study`` or ``video``.
+    description : str
+        JSON: how it is drawn, and measures of its quality.
+    store_version : int
+        The version that it was drawn from.
+    uids, patient_ids : tuple of str
+        What each dot is and whose, in the same order.
+    x, y : tuple of float
+        Where it lies.
+    is_landmark : tuple of bool
+        Whether new dots are placed by it.
+    axes : bytes
+        Principal components: float32, their mean and two directions; empty for other maps.
+    created_at : datetime or None
+        UTC; None until it is saved.
+    """
+
+    name: str
+    projection_id: str
+    encoder_id: str
+    level: str
+    description: str
+    store_version: int
+    uids: tuple[str, ...] = field(repr=False)
+    patient_ids: tuple[str, ...] = field(repr=False)
+    x: tuple[float, ...] = field(repr=False)
+    y: tuple[float, ...] = field(repr=False)
+    is_landmark: tuple[bool, ...] = field(repr=False)
+    axes: bytes = field(repr=False)
+    created_at: dt.datetime | None = None
+
+
+_Saved = TypeVar("_Saved", SavedCohort, SavedModel, SavedProjection)
+_LISTED: Final = {
+    "cohort": "angioatlas cohort list",
+    "model": "angioatlas survival models, angioatlas lvef models",
+    "map": "angioatlas map list",
+}
+_OF_DOTS: Final = ("uids", "patient_ids", "x", "y", "is_landmark")
 
 
 @final
@@ -108,7 +159,7 @@ class Registry:
         """Return the saved cohorts, by name."""
         return [
             SavedCohort(
-                **_plain(row, "deleted", "software_version", "study_uids", "patient_ids"),
+                **_plain(row, "study_uids", "patient_ids"),
                 study_uids=tuple(row["study_uids"]),
                 patient_ids=tuple(row["patient_ids"]),
             )
@@ -148,7 +199,7 @@ class Registry:
             return now
 
     def drop(self, table: str, name: str) -> None:
-        """Let a name of `COHORTS` or `MODELS` mean nothing any more.
+        """Let a name of `COHORTS`, `MODELS` or `PROJECTIONS` mean nothing any more.
 
         Raises
         ------
@@ -164,7 +215,7 @@ class Registry:
     def models(self, kind: str | None = None) -> list[SavedModel]:
         """Return the saved models, by name; of one kind if one is named."""
         return [
-            SavedModel(**_plain(row, "deleted", "software_version"))
+            SavedModel(**_plain(row))
             for row in self._current(MODELS)
             if kind in (None, row["kind"])
         ]
@@ -196,18 +247,56 @@ class Registry:
             self._append(MODELS, vars(now))
             return now
 
-    def forget_patient(self, patient_id: str) -> None:
-        """Take a patient out of all cohorts, deleted ones too, so that no file names it."""
-        if not self._tables.exists(COHORTS):
-            return
+    def projections(self) -> list[SavedProjection]:
+        """Return the saved maps, by name."""
+        return [
+            SavedProjection(**_plain({**row, **{name: tuple(row[name]) for name in _OF_DOTS}}))
+            for row in self._current(PROJECTIONS)
+        ]
+
+    def projection(self, name: str) -> SavedProjection:
+        """Return a map by its name, or by its id or the beginning of that.
+
+        Raises
+        ------
+        NotFoundError
+            There is none, or several ids begin so.
+        """
+        return _find(self.projections(), name, "map", lambda each: each.projection_id)
+
+    def save_projection(self, projection: SavedProjection) -> SavedProjection:
+        """Save a map under its name, and return it as saved.
+
+        Raises
+        ------
+        UsageError
+            The name is that of another map, or could be taken for an id.
+        """
         with self._locked():
-            rows = self._tables.read(COHORTS).to_pylist()
-            if not any(patient_id in row["patient_ids"] for row in rows):
-                return
-            kept = [_without(row, patient_id) for row in rows]
-            batches = pa.Table.from_pylist(kept, schema=SCHEMAS[COHORTS]).to_batches()
-            self._tables.rewrite(COHORTS, batches)
-            self._tables.clean_all_but_latest(COHORTS)
+            known = {each.name: each for each in self.projections()}
+            own = projection.projection_id
+            _check_name(projection.name, known, lambda each: each.projection_id, own)
+            if projection.name in known:
+                return known[projection.name]
+            now = replace(projection, created_at=dt.datetime.now(dt.UTC))
+            self._append(
+                PROJECTIONS, {**vars(now), **{name: list(vars(now)[name]) for name in _OF_DOTS}}
+            )
+            return now
+
+    def forget_patient(self, patient_id: str) -> None:
+        """Take a patient out of all cohorts and maps, deleted ones too: no file names it."""
+        for table, without in ((COHORTS, _without), (PROJECTIONS, _without_dots)):
+            if not self._tables.exists(table):
+                continue
+            with self._locked():
+                rows = self._tables.read(table).to_pylist()
+                if not any(patient_id in row["patient_ids"] for row in rows):
+                    continue
+                kept = [without(row, patient_id) for row in rows]
+                batches = pa.Table.from_pylist(kept, schema=SCHEMAS[table]).to_batches()
+                self._tables.rewrite(table, batches)
+                self._tables.clean_all_but_latest(table)
 
     def _current(self, table: str) -> list[dict[str, Any]]:
         if not self._tables.exists(table):
@@ -234,7 +323,8 @@ class Registry:
 
 
 def _plain(row: dict[str, Any], *without: str) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in without}
+    left_out = {"deleted", "software_version", *without}
+    return {name: value for name, value in row.items() if name not in left_out}
 
 
 def _find(known: list[_Saved], name: str, what: str, id_of: Callable[[_Saved], str]) -> _Saved:
@@ -242,9 +332,7 @@ def _find(known: list[_Saved], name: str, what: str, id_of: Callable[[_Saved], s
     found = named or [each for each in known if len(name) >= 6 and id_of(each).startswith(name)]
     if not found:
         listed = ", ".join(each.name for each in known) or "none"
-        raise NotFoundError(
-            f"there is no {what} {name!r}; there are {listed}", f"angioatlas {what} list"
-        )
+        raise NotFoundError(f"there is no {what} {name!r}; there are {listed}", _LISTED[what])
     if len({id_of(each) for each in found}) > 1:
         raise NotFoundError(f"several ids begin with {name!r}", "give more of it, or the name")
     return found[0]
@@ -273,3 +361,8 @@ def _without(row: dict[str, Any], patient_id: str) -> dict[str, Any]:
         "patient_ids": [patient for _, patient in kept],
         "removed": row["removed"] + gone,
     }
+
+
+def _without_dots(row: dict[str, Any], patient_id: str) -> dict[str, Any]:
+    kept = [i for i, each in enumerate(row["patient_ids"]) if each != patient_id]
+    return {**row, **{name: [row[name][i] for i in kept] for name in _OF_DOTS}}

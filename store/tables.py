@@ -129,6 +129,18 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
         created_at=_UTC_US,
         deleted=pa.bool_(),
     ),
+    "projections": _schema(
+        "name projection_id encoder_id level description software_version",
+        store_version=pa.int64(),
+        uids=pa.list_(pa.string()),
+        patient_ids=pa.list_(pa.string()),
+        x=pa.list_(pa.float32()),
+        y=pa.list_(pa.float32()),
+        is_landmark=pa.list_(pa.bool_()),
+        axes=pa.large_binary(),
+        created_at=_UTC_US,
+        deleted=pa.bool_(),
+    ),
 }
 """The columns of every table, by its last name."""
 
@@ -136,9 +148,9 @@ FACT_TABLES: Final = ("inputs", "videos", "studies")
 LOG_TABLES: Final = ("meta", "commits", "tombstones")
 SPACE_TABLES: Final = ("video_vectors", "study_vectors", "findings")
 LABEL_TABLES: Final = tuple(kind.value for kind in LABELS)
-REGISTRY_TABLES: Final = ("cohorts", "models")
-"""These two kinds are made with their first rows, so that a store without labels, cohorts and
-models has none of them."""
+REGISTRY_TABLES: Final = ("cohorts", "models", "projections")
+"""These two kinds are made with their first rows, so that a store without labels, cohorts,
+models and maps has none of them."""
 
 KEY_COLUMN: Final = {
     "inputs": "uri",

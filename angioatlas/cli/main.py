@@ -22,6 +22,7 @@ from angioatlas.cli import (
     index,
     labels,
     lvef,
+    maps,
     phantom,
     search,
     similar,
@@ -94,6 +95,7 @@ app.add_typer(labels.app, name="labels")
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(survival.app, name="survival")
 app.add_typer(lvef.app, name="lvef")
+app.add_typer(maps.app, name="map")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")
 

@@ -329,7 +329,7 @@ def test_an_export_has_the_labels_and_reports_only_when_asked(tmp_path, folder, 
         ).fetchall()
     assert ("reports" in tables) == asked
     assert tables - {"reports"} == {
-        *("studies", "videos", "findings", "provenance"),
+        *("studies", "videos", "findings", "cohorts", "projections", "provenance"),
         *(kind.value for kind in LabelKind if kind is not REPORTS),
     }
     assert comments == []

@@ -54,12 +54,12 @@ def test_a_mixed_model_is_that_of_lme4(told, case):
         assert own["estimate"] == pytest.approx(row["estimate"], rel=0, abs=5e-6), term
         assert own["se"] == pytest.approx(row["se"], rel=3e-5), term
     assert found.log_likelihood == pytest.approx(expected["logLik"], abs=1e-6)
-    own = {(r.first, r.second): r for r in found.random.itertuples()}
+    pairs = {(row["first"], row["second"]): row for row in found.random.to_dict("records")}
     for row in expected["random"]:
         if row["grp"] == "Residual":
             assert found.residual_sd == pytest.approx(row["sdcor"], rel=1e-5)
             continue
         pair = [INTERCEPT if v == "(Intercept)" else v for v in (row["var1"], row["var2"]) if v]
-        mine = own[pair[0], pair[-1]]
-        assert mine.covariance == pytest.approx(row["vcov"], rel=1e-4)
-        assert mine.correlation == pytest.approx(row["sdcor"], rel=1e-4)
+        mine = pairs[pair[0], pair[-1]]
+        assert mine["covariance"] == pytest.approx(row["vcov"], rel=1e-4)
+        assert mine["correlation"] == pytest.approx(row["sdcor"], rel=1e-4)

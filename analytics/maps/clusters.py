@@ -1,0 +1,84 @@
+"""Islands of a map, and what is more frequent in each than elsewhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.cluster import HDBSCAN
+
+from analytics.maps.projection import Floats
+
+NONE: Final = -1
+"""The cluster of dots that belong to none."""
+_FEWEST: Final = 10
+_SHARE: Final = 0.01
+
+
+def find_clusters(coordinates: Floats) -> NDArray[np.int64]:
+    """Return the island of each dot, int64 (rows,); `NONE` where it is on none.
+
+    Islands have 1 % of the dots or more, and at least ten; the largest is 0.
+
+    References
+    ----------
+    Campello, Moulavi and Sander, PAKDD 2013 (HDBSCAN).
+    """
+    at = np.asarray(coordinates, np.float64)
+    fewest = max(_FEWEST, int(_SHARE * len(at)))
+    found = HDBSCAN(min_cluster_size=fewest, min_samples=_FEWEST, copy=True).fit_predict(at)
+    sizes = np.bincount(found[found != NONE]) if (found != NONE).any() else np.zeros(0, np.int64)
+    rank = np.empty(len(sizes), np.int64)
+    rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))
+    return np.where(found == NONE, NONE, rank[found] if len(rank) else NONE).astype(np.int64)
+
+
+def enriched(
+    cluster: NDArray[np.int64], findings: pd.DataFrame, *, fewest: int = 5
+) -> pd.DataFrame:
+    """Return what is more or less frequent in each island than elsewhere.
+
+    Parameters
+    ----------
+    cluster : int64 array of shape (rows,)
+        See `find_clusters`.
+    findings : DataFrame of shape (rows, findings)
+        True, False, or null where it is not known.
+    fewest : int
+        Findings that fewer rows have are left out.
+
+    Returns
+    -------
+    DataFrame
+        cluster, finding, rows (of the island, known), share, elsewhere, odds_ratio (with a half
+        added to each cell), p (Fisher's exact test), q (Benjamini and Hochberg); by cluster and p.
+        Rows of one patient count one each, so p is no more than a guide.
+    """
+    rows = []
+    for name in findings.columns:
+        known = findings[name].notna().to_numpy()
+        has = findings[name].where(findings[name].notna(), other=False).to_numpy(bool)
+        if has[known].sum() < fewest:
+            continue
+        for island in sorted(set(cluster[known].tolist()) - {NONE}):
+            inside = cluster[known] == island
+            table = np.array(
+                [
+                    [(has[known] & inside).sum(), (~has[known] & inside).sum()],
+                    [(has[known] & ~inside).sum(), (~has[known] & ~inside).sum()],
+                ]
+            )
+            if not table.sum(axis=1).all():
+                continue
+            share, elsewhere = table[:, 0] / table.sum(axis=1)
+            odds = (table + 0.5)[0, 0] * (table + 0.5)[1, 1]
+            odds /= (table + 0.5)[0, 1] * (table + 0.5)[1, 0]
+            p = float(stats.fisher_exact(table).pvalue)
+            rows.append((island, str(name), int(inside.sum()), share, elsewhere, odds, p))
+    columns = ["cluster", "finding", "rows", "share", "elsewhere", "odds_ratio", "p"]
+    found = pd.DataFrame(rows, columns=columns)
+    found["q"] = stats.false_discovery_control(found["p"]) if len(found) else []
+    return found.sort_values(["cluster", "p", "finding"], kind="stable").reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""Maps of a store: drawn, saved, followed as the store grows."""
