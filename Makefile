@@ -63,6 +63,7 @@ phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; lo
 bench-studies: $(INSTALLED)  ## simulate, time and hold against truth what studies say; long
 	$(BIN)/python -m benchmarks.survival_coverage
 	$(BIN)/python -m benchmarks.lvef_coverage
+	$(BIN)/python -m benchmarks.progression_coverage
 	$(BIN)/python -m benchmarks.survival_at_scale
 	$(BIN)/python -m benchmarks.phantom_survival --work $(PHANTOM_WORK)/evaluation
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import ElasticNet, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from analytics.lvef.conformal import half_widths
+from analytics.conformal import upper_limits
 from analytics.preparation import possible_components, preparation, prepared
 from analytics.splits import even_folds
 
@@ -160,7 +160,7 @@ def fit(
         spec,
         tuple(map(str, x.columns)),
         search.best_estimator_,
-        dict(zip(LEVELS, half_widths(errors, who, LEVELS), strict=True)),
+        dict(zip(LEVELS, upper_limits(errors, who, LEVELS), strict=True)),
         range,
         {name.split("__")[-1]: float(value) for name, value in search.best_params_.items()},
     )

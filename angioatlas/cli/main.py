@@ -24,6 +24,7 @@ from angioatlas.cli import (
     lvef,
     maps,
     phantom,
+    progression,
     search,
     similar,
     store,
@@ -95,6 +96,7 @@ app.add_typer(labels.app, name="labels")
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(survival.app, name="survival")
 app.add_typer(lvef.app, name="lvef")
+app.add_typer(progression.app, name="progression")
 app.add_typer(maps.app, name="map")
 app.add_typer(store.app, name="store")
 app.add_typer(config.app, name="config")

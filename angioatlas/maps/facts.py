@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from angioatlas.stenoses import measured_stenoses
 from angioatlas.study_view import study_view
 from core.labels import LabelKind
 from core.segments import SEGMENTS, SIGNIFICANT_PERCENT
@@ -13,7 +14,6 @@ from store.snapshot import Snapshot
 
 _OLD_YEARS: Final = 75
 _WEAK_PERCENT: Final = 40
-_STENOSIS: Final = "stenosis_percent@"
 
 
 def known_findings(snapshot: Snapshot, *, encoder_id: str) -> pd.DataFrame:
@@ -33,12 +33,11 @@ def known_findings(snapshot: Snapshot, *, encoder_id: str) -> pd.DataFrame:
     found[f"age {_OLD_YEARS} or more"] = (age >= _OLD_YEARS).where(age.notna())
     found[f"LVEF below {_WEAK_PERCENT} %"] = (lvef < _WEAK_PERCENT).where(lvef.notna())
     found["intervention before"] = _treated(snapshot, rows)
-    measured = _stenoses(snapshot).reindex(rows.index)
+    measured = measured_stenoses(snapshot).reindex(rows.index)
     for segment in SEGMENTS:
         told = f"{segment} > {SIGNIFICANT_PERCENT} %"
-        if segment in measured:
-            has = measured[segment].fillna(0) > SIGNIFICANT_PERCENT
-            found[told] = has.where(measured.notna().any(axis=1))
+        has = measured[segment] > SIGNIFICANT_PERCENT
+        found[told] = has.where(measured[segment].notna())
         for finding in ("cto", "thrombus", "calcification"):
             column = f"{segment}_{finding}"
             if column in rows:
@@ -46,17 +45,6 @@ def known_findings(snapshot: Snapshot, *, encoder_id: str) -> pd.DataFrame:
                     rows[column].notna()
                 )
     return found.astype(object)
-
-
-def _stenoses(snapshot: Snapshot) -> pd.DataFrame:
-    """Return the largest stenosis that was measured on each study, a column a segment."""
-    rows = snapshot.labels(LabelKind.MEASUREMENTS).to_pandas()
-    rows = rows[rows["study_uid"].notna() & rows["name"].str.startswith(_STENOSIS)]
-    segment = rows["name"].str.removeprefix(_STENOSIS)
-    found: pd.DataFrame = rows.assign(segment=segment).pivot_table(
-        index="study_uid", columns="segment", values="value", aggfunc="max"
-    )
-    return found
 
 
 def _treated(snapshot: Snapshot, studies: pd.DataFrame) -> pd.Series:

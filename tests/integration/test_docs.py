@@ -37,7 +37,7 @@ def test_commands_in_the_documents_exist(document):
     known = [name.split()[1:] for name, _ in commands()]
     for text in re.findall(r"^angioatlas ([a-z][a-z -]*)", document.read_text(), re.MULTILINE):
         words = text.split()
-        if words[0] in {"survival", "lvef"} and words[:2] not in known:
+        if words[0] in {"survival", "lvef", "progression"} and words[:2] not in known:
             words.insert(1, "run")  # `survival mace` is short for `survival run mace`
         assert any(words[: len(name)] == name for name in known), text
 

@@ -10,8 +10,8 @@ import pytest
 import skops.io
 
 from analytics.agreement import agreement
+from analytics.conformal import upper_limits
 from analytics.leakage import LeakageError
-from analytics.lvef.conformal import half_widths
 from analytics.lvef.models import KINDS, LEVELS, RegressionSpec, fit
 from analytics.lvef.persistence import dump_model, load_model
 from analytics.lvef.protocol import cross_validate, hold_out
@@ -120,13 +120,13 @@ def test_few_patients_are_refused_with_the_next_step():
 
 def test_half_widths_are_quantiles_of_errors_and_of_one_more():
     errors = np.arange(1.0, 100.0)
-    assert half_widths(errors, np.arange(99), [0.8, 0.9, 0.99]) == [80, 90, 99]
+    assert upper_limits(errors, np.arange(99), [0.8, 0.9, 0.99]) == [80, 90, 99]
     # One in a hundred may be further off than all of 99.
-    assert half_widths(errors, np.arange(99), [0.995]) == [np.inf]
+    assert upper_limits(errors, np.arange(99), [0.995]) == [np.inf]
     # Whose exam is there nine times weighs as much as anybody.
     many = np.concatenate([np.full(9, 50.0), np.arange(1.0, 10.0)])
     who = np.array(["a"] * 9 + list("bcdefghij"))
-    assert half_widths(many, who, [0.8]) == [9.0]
+    assert upper_limits(many, who, [0.8]) == [9.0]
 
 
 def test_verdicts_tell_what_was_planted():

@@ -1,0 +1,195 @@
+"""The dossier of a study of serial exams."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analytics.progression.change import LEVEL
+from analytics.progression.findings import NEW_PERCENT, WORSE_POINTS
+from analytics.progression.study import ProgressionStudy
+from analytics.report.blocks import facts
+from analytics.report.document import Block, Document, Section
+from analytics.report.style import COLOURS, GREY, styled
+
+_SYMBOLS = ("circle", "diamond", "square")
+
+
+def progression_report(study: ProgressionStudy) -> Document:
+    """Return the report of a study."""
+    told = study.inputs.provenance
+    return Document(
+        title=f"Serial exams: change in {told.get('cohort', 'a cohort')}",
+        subtitle=f"Embeddings of {told.get('encoder_id', 'no encoder')}.",
+        sections=[
+            _summary(study),
+            Section(
+                "Participants",
+                [
+                    Block(study.inputs.attrition, "Who was left after each step"),
+                    *(Block(each[0].upper() + each[1:] + ".") for each in study.inputs.notes),
+                ],
+            ),
+            Section("Protocol", [Block(each) for each in protocol_in_words(study)]),
+            Section("Change", [Block(distribution(study)), *_over_time(study)]),
+            _disease(study),
+            Section("Provenance", [Block(facts(told))]),
+        ],
+        data=_data(study),
+    )
+
+
+def protocol_in_words(study: ProgressionStudy) -> list[str]:
+    """Return the protocol, one paragraph a string."""
+    floor, plan = study.floor, study.plan
+    if floor.source == "unchanged pairs":
+        against = (
+            f"Change is 1 − cosine of the embeddings of two studies. The noise floor is that of "
+            f"{len(floor.values)} pairs of {floor.patients} patients that are at most "
+            f"{plan.unchanged_days} days apart, with no procedure and no event in between."
+        )
+    else:
+        against = (
+            "Change is 1 − cosine of the mean embeddings of the views of two exams. The noise "
+            f"floor is that of {len(floor.values)} exams of {floor.patients} patients, parted "
+            "into halves: the views that look most alike go one to each half; the distance of "
+            "halves is halved, since the distance of means grows with 1/n + 1/m views."
+        )
+    return [
+        against + f" The threshold is what a pair of one more unchanged patient stays below with "
+        f"{LEVEL:.0%} probability; a score is change over threshold.",
+        "Pairs are exams that follow each other. What is done on the day of an exam is done after "
+        "its pictures. Pairs with a procedure in between are no natural course: they are told "
+        "apart, and their treated segments are not counted as changes of disease.",
+        f"New disease: a segment that crosses {NEW_PERCENT:g} % diameter stenosis; worsened: one "
+        f"whose stenosis grew by more than {WORSE_POINTS:g} points; a pair with either, in "
+        "segments that were not treated in between, has progressed.",
+        "Toward disease: the difference of the embeddings along the direction from sentences of "
+        "normal arteries to sentences of disease, in standard deviations of unchanged pairs.",
+        f"AUC and Spearman's correlation with intervals from {plan.repeats} bootstrap samples of "
+        "patients; Mann and Whitney's test on the first pair of each patient. Seed "
+        f"{plan.seed}.",
+    ]
+
+
+def distribution(study: ProgressionStudy) -> go.Figure:
+    """Draw the scores of natural courses, treated pairs and the noise floor."""
+    pairs, figure = study.pairs, go.Figure()
+    treated = pairs["treatment"] != ""
+    groups = {
+        "noise floor": study.floor.scores(study.floor.values),
+        "natural course": pairs["score"][~treated & ~pairs["unchanged"]].to_numpy(),
+        "treated in between": pairs["score"][treated].to_numpy(),
+    }
+    highest = max(float(each.max()) for each in groups.values() if len(each))
+    for i, (name, scores) in enumerate(groups.items()):
+        if len(scores):
+            figure.add_histogram(
+                x=scores.round(3),
+                name=f"{name} ({len(scores)})",
+                histnorm="probability",
+                xbins={"start": 0, "end": highest, "size": highest / 40},
+                marker={"color": COLOURS[i], "pattern": {"shape": ("", "/", ".")[i]}},
+                opacity=0.55,
+            )
+    figure.add_vline(x=1, line={"color": GREY, "dash": "dash"}, annotation_text="threshold")
+    figure.update_layout(barmode="overlay")
+    figure.update_xaxes(title="change, in units of the threshold")
+    figure.update_yaxes(title="share", tickformat=".0%")
+    return styled(figure)
+
+
+def _over_time(study: ProgressionStudy) -> list[Block]:
+    pairs, figure = study.pairs, go.Figure()
+    treated = (pairs["treatment"] != "").to_numpy(bool)
+    for i, (name, chosen) in enumerate(
+        {"natural course": ~treated, "treated in between": treated}.items()
+    ):
+        part = pairs[chosen]
+        figure.add_scatter(
+            x=(part["days"] / 365.25).round(2),
+            y=part["score"].round(3),
+            mode="markers",
+            name=name,
+            marker={"color": COLOURS[i + 1], "symbol": _SYMBOLS[i], "size": 6, "opacity": 0.6},
+        )
+    figure.add_hline(y=1, line={"color": GREY, "dash": "dash"})
+    figure.update_xaxes(title="years between the exams")
+    figure.update_yaxes(title="change, in units of the threshold")
+    return [Block(styled(figure), "Each dot is a pair of exams; the line is the threshold")]
+
+
+def _summary(study: ProgressionStudy) -> Section:
+    pairs = study.pairs
+    who = (
+        f"{len(pairs):,} pairs of exams of {pairs['patient_id'].nunique():,} patients. Change "
+        f"beyond the noise floor in {pairs['beyond'].mean():.0%} of them."
+    )
+    return Section(
+        "Summary",
+        [
+            Block(who),
+            Block(study.rates, "Share of pairs whose change is beyond the threshold"),
+            Block(study.comparisons, "Who changed more?")
+            if len(study.comparisons)
+            else Block("Groups are too small to be compared."),
+        ],
+    )
+
+
+def _disease(study: ProgressionStudy) -> Section:
+    pairs = study.pairs
+    if "progressed" not in pairs:
+        return Section("Disease", [Block("No stenoses of segments are known.")])
+    natural = pairs[(pairs["treatment"] == "") & pairs["progressed"].notna()]
+    counts = pd.DataFrame(
+        [
+            (
+                name,
+                f"{count}" if count < _MANY else f"{_MANY} or more",
+                len(rows),
+                float(rows["score"].mean()),
+                float(rows["score"].std(ddof=1)) if len(rows) > 1 else np.nan,
+            )
+            for name in ("new_disease", "worsened")
+            for count, rows in natural.groupby(natural[name].clip(upper=_MANY).astype(int))
+        ],
+        columns=["segments with", "number", "pairs", "mean_score", "sd"],
+    )
+    return Section(
+        "Disease",
+        [
+            Block(counts, "Natural course: change by how many segments are new or worse"),
+            Block(study.correlations, "Spearman's correlation, natural course")
+            if len(study.correlations)
+            else Block("Too few pairs for a correlation."),
+        ],
+    )
+
+
+_MANY = 3
+
+
+def _data(study: ProgressionStudy) -> dict[str, Any]:
+    floor = study.floor
+    return {
+        "protocol": protocol_in_words(study),
+        "plan": asdict(study.plan),
+        "attrition": study.inputs.attrition,
+        "notes": list(study.inputs.notes),
+        "floor": {
+            "source": floor.source,
+            "pairs": len(floor.values),
+            "patients": floor.patients,
+            "median": floor.median,
+            "threshold": floor.threshold,
+        },
+        "rates": study.rates,
+        "comparisons": study.comparisons,
+        "correlations": study.correlations,
+        "provenance": dict(study.inputs.provenance),
+    }

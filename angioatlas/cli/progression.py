@@ -1,0 +1,114 @@
+"""`angioatlas progression`: how much patients changed from exam to exam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, open_atlas
+from angioatlas.cli.output import (
+    print_facts,
+    print_json,
+    print_notice,
+    print_table,
+    records,
+    say,
+)
+from angioatlas.cli.studies import OutOption, ReportOption, RunByDefault, SeedOption
+from core.provenance import RESEARCH_USE
+
+app = typer.Typer(
+    cls=RunByDefault,
+    help="Measure change between serial exams beyond the noise floor: progression --cohort NAME.",
+)
+
+
+@app.command("run")
+def run(
+    store: StoreOption = None,
+    cohort: Annotated[
+        str | None,
+        typer.Option(
+            "--cohort",
+            "-c",
+            metavar="NAME",
+            help="Cohort with every exam of its patients; every exam of everybody when absent.",
+            show_default=False,
+        ),
+    ] = None,
+    floor: Annotated[
+        str,
+        typer.Option("--floor", help="Of unchanged pairs, of halves of exams, or auto."),
+    ] = "auto",
+    unchanged_days: Annotated[
+        int,
+        typer.Option(
+            "--unchanged-days",
+            min=1,
+            help="Exams as near as this, nothing done or happened in between, are unchanged.",
+        ),
+    ] = 90,
+    findings: Annotated[
+        str,
+        typer.Option("--findings", help="Stenoses from heads, measurements, none, or auto."),
+    ] = "auto",
+    seed: SeedOption = 0,
+    report: ReportOption = None,
+    out: OutOption = None,
+    encoder: EncoderOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare each exam with the one before it, and report.
+
+    Example: angioatlas progression --report progression.html --out pairs.csv --store atlas
+    """
+    from analytics.progression.study import FLOORS, Plan
+    from angioatlas.question import one_of
+
+    plan = Plan(one_of("floor", floor, FLOORS), unchanged_days=unchanged_days, seed=seed)
+    result = open_atlas(store).progression(plan, cohort=cohort, findings=findings, encoder=encoder)
+    written: list[Path] = [*result.write(report)] if report is not None else []
+    if out is not None:
+        result.pairs().to_csv(out, index=False)
+        written.append(out)
+    study = result.study
+    if json:
+        print_json(result.as_dict())
+    else:
+        print_facts(
+            {
+                "pairs of exams": len(study.pairs),
+                "patients": study.pairs["patient_id"].nunique(),
+                "noise floor": f"{study.floor.source} of {study.floor.patients} patients",
+                "threshold": f"{study.floor.threshold:.3f} (1 − cosine)",
+            }
+        )
+        print_table(records(study.rates))
+        if len(study.comparisons):
+            print_table(records(study.comparisons))
+        for note in study.inputs.notes:
+            say(note)
+        print_notice(result.encoder_id)
+    for path in written:
+        say(f"{path} written", stderr=json)
+
+
+@app.command("timeline")
+def timeline(
+    patient: Annotated[str, typer.Argument(help="Patient id, or the store's pseudonym.")],
+    store: StoreOption = None,
+    encoder: EncoderOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show everything dated of one patient: exams, changes, measurements, procedures, events.
+
+    Example: angioatlas progression timeline PHANTOM-3091-00040 --store atlas
+    """
+    rows = records(open_atlas(store).timeline(patient, encoder=encoder))
+    if json:
+        print_json({"rows": rows, "notice": RESEARCH_USE})
+        return
+    print_table(rows)
+    print_notice()

@@ -1,0 +1,138 @@
+"""What a store version has of the exams of a cohort that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analytics.progression.pairs import mark_between, serial_pairs
+from analytics.progression.study import Inputs
+from angioatlas.cohorts import CohortMembers
+from angioatlas.stenoses import measured_stenoses
+from angioatlas.studied import provenance
+from core.errors import UsageError
+from core.labels import LabelKind
+from core.schema import Level
+from core.segments import SEGMENTS
+from embedder.encoders.spec import TextEmbedder
+from store.snapshot import Snapshot
+from store.store import Store
+
+TOWARD: Final = (
+    "severe stenosis",
+    "significant stenosis",
+    "three-vessel disease",
+    "occlusion",
+)
+AWAY: Final = (
+    "normal coronary arteries",
+    "no significant stenosis",
+    "normal coronary angiogram",
+)
+"""Sentences that the direction toward disease is made of."""
+SOURCES: Final = ("auto", "heads", "measurements", "none")
+"""Where the stenoses of segments are from."""
+
+
+def gather(
+    store: Store,
+    snapshot: Snapshot,
+    cohort: CohortMembers,
+    *,
+    encoder_id: str,
+    reader: TextEmbedder | None,
+    source: str = "auto",
+) -> Inputs:
+    """Join exams with their vectors, findings and what lies between them.
+
+    Parameters
+    ----------
+    store : Store
+    snapshot : Snapshot
+    cohort : CohortMembers
+    encoder_id : str
+    reader : TextEmbedder or None
+        Reads `TOWARD` and `AWAY`; without one there is no direction toward disease.
+    source : str
+        Of `SOURCES`; auto takes heads where there is one set of them.
+
+    Raises
+    ------
+    UsageError
+        No exam has a vector, or the source is not there.
+    """
+    keys = snapshot.keys(encoder_id, Level.STUDY)
+    wanted = set(cohort.members["study_uid"])
+    keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
+    keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
+    if not keys.num_rows:
+        raise UsageError(
+            f"no exam of the cohort has a vector of {encoder_id}",
+            "embed the studies with that encoder",
+        )
+    uids = keys["uid"].to_pylist()
+    members = cohort.members.set_index("study_uid").loc[uids]
+    exams = pd.DataFrame(
+        {
+            "study_uid": uids,
+            "patient_id": members["patient_id"].to_numpy(),
+            "date": members["index_date"].to_numpy(),
+        }
+    )
+    row = {uid: i for i, uid in enumerate(uids)}
+    views = snapshot.keys(encoder_id, Level.VIDEO)
+    views = views.filter([uid in row for uid in views["study_uid"].to_pylist()])
+    views, videos = snapshot.vectors(encoder_id, Level.VIDEO, keys=views)
+    pairs = mark_between(
+        serial_pairs(exams),
+        snapshot.labels(LabelKind.PROCEDURES).to_pandas(),
+        snapshot.labels(LabelKind.EVENTS).to_pandas(),
+    )
+    steps = [tuple(each) for each in cohort.attrition.itertuples(index=False)]
+    steps.append((f"with a vector of {encoder_id}", len(exams), exams["patient_id"].nunique()))
+    steps.append(("that follow another exam", len(pairs), pairs["patient_id"].nunique()))
+    stenosis, told = _stenosis(snapshot, uids, encoder_id=encoder_id, source=source)
+    return Inputs(
+        exams=exams,
+        pairs=pairs,
+        vectors=vectors,
+        videos=videos,
+        exam_of=np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64),
+        axis=None if reader is None else _axis(reader),
+        stenosis=stenosis,
+        attrition=pd.DataFrame(steps, columns=["step", "studies", "patients"]),
+        notes=(f"stenoses of segments are from {told}",) if stenosis is not None else (),
+        provenance=provenance(store, cohort, encoder_id),
+    )
+
+
+def _axis(reader: TextEmbedder) -> NDArray[np.float32]:
+    toward, away = (reader.encode(texts).mean(axis=0) for texts in (TOWARD, AWAY))
+    axis = toward - away
+    return np.asarray(axis / np.linalg.norm(axis), np.float32)
+
+
+def _stenosis(
+    snapshot: Snapshot, uids: Sequence[str], *, encoder_id: str, source: str
+) -> tuple[pd.DataFrame | None, str]:
+    if source not in SOURCES:
+        raise UsageError(f"findings {source!r}: expected one of {', '.join(SOURCES)}", "see --help")
+    if source == "none":
+        return None, ""
+    heads = snapshot.heads(encoder_id)
+    if source == "heads" and len(heads) != 1:
+        raise UsageError(
+            f"the store has findings of {len(heads)} sets of heads of {encoder_id}",
+            "take --findings measurements, or none",
+        )
+    if source == "measurements" or len(heads) != 1:
+        measured = measured_stenoses(snapshot).reindex(list(uids)).reset_index(drop=True)
+        return (measured, "measurements") if measured.notna().any(axis=None) else (None, "")
+    rows = snapshot.findings(encoder_id, heads[0]).to_pandas().set_index("study_uid")
+    names = {f"{segment}_stenosis": segment for segment in SEGMENTS}
+    found = rows[list(names)].rename(columns=names).reindex(list(uids))
+    return found.clip(0, 100).reset_index(drop=True), f"the heads {heads[0]}"

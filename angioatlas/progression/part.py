@@ -1,0 +1,109 @@
+"""What the Atlas does with patients who came again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from angioatlas.cohort_studies import CohortStudies
+from angioatlas.cohorts import CohortMembers
+from angioatlas.identities import lookup_identity
+from core.errors import EncoderError, NotFoundError, UsageError
+from core.labels import LabelKind
+from embedder.encoders.registry import find_encoder, load_text_encoder
+from embedder.encoders.spec import TextEmbedder
+
+if TYPE_CHECKING:
+    # The estimators take seconds to import: who searches does without them.
+    from analytics.progression.study import Plan
+    from angioatlas.progression.study import ProgressionResult
+
+
+class Progression(CohortStudies):
+    """Serial exams; a part of `Atlas`, made like it."""
+
+    def progression(
+        self,
+        plan: Plan | None = None,
+        *,
+        cohort: str | CohortMembers | None = None,
+        findings: str = "auto",
+        encoder: str | None = None,
+    ) -> ProgressionResult:
+        """Measure how much patients changed from exam to exam, beyond the noise floor.
+
+        Parameters
+        ----------
+        plan : Plan, optional
+            The defaults when absent.
+        cohort : str, CohortMembers or None
+            With every exam of its patients; every exam of everybody by default.
+        findings : str
+            Where the stenoses of segments are from: ``heads``, ``measurements``, ``none``, or
+            ``auto`` for what there is.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+
+        Raises
+        ------
+        UsageError
+            No patient has two exams, or there is too little for a noise floor.
+        """
+        from analytics.progression.study import Plan
+        from angioatlas.progression.study import progression
+
+        chosen = self.choose_cohort(index="every") if cohort is None else cohort
+        members, space = self._studied(chosen, encoder)
+        return progression(
+            self.store,
+            members,
+            plan or Plan(),
+            encoder_id=space,
+            reader=self._text_reader(space),
+            source=findings,
+        )
+
+    def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:
+        """Return everything dated of one patient: exams, changes, measurements, procedures, events.
+
+        Parameters
+        ----------
+        patient : str
+            The original patient id, or the store's pseudonym.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+
+        Raises
+        ------
+        NotFoundError
+            When the store has no such patient.
+        """
+        from analytics.progression.timeline import timeline
+
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        names = {patient, *((identity.patient(patient),) if identity else ())}
+        with self.snapshot() as snapshot:
+            studies = snapshot.studies().to_pandas()
+            who = next((each for each in studies["patient_id"] if each in names), None)
+            if who is None:
+                raise NotFoundError(
+                    "the store has no such patient", "give the id as in the files, or the pseudonym"
+                )
+            rows = {
+                kind: snapshot.labels(kind).to_pandas()[lambda each: each["patient_id"] == who]
+                for kind in (LabelKind.MEASUREMENTS, LabelKind.PROCEDURES, LabelKind.EVENTS)
+            }
+        exams = studies[studies["patient_id"] == who].rename(columns={"study_date": "date"})
+        try:
+            pairs = self.progression(encoder=encoder, findings="none").study.pairs
+        except UsageError:  # too few exams in the store for a noise floor: no scores
+            pairs = pd.DataFrame(columns=["study_uid", "score"])
+        return timeline(exams, pairs, *rows.values())
+
+    def _text_reader(self, space: str) -> TextEmbedder | None:
+        try:
+            folder = find_encoder(space, self.settings.encoders_dir)
+            return load_text_encoder(folder, device=self.settings.embed.device)
+        except (NotFoundError, EncoderError):  # no folder, or it reads no text
+            return None

@@ -1,0 +1,92 @@
+"""A study of serial exams of a cohort: done, reported, written as a table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import pandas as pd
+
+from analytics.progression.study import Plan, ProgressionStudy, run_study
+from analytics.report.progression import progression_report
+from angioatlas.cohorts import CohortMembers
+from angioatlas.progression.gather import gather
+from angioatlas.report_files import write_report
+from embedder.encoders.spec import TextEmbedder
+from store.store import Store
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ProgressionResult:
+    """A study of a store.
+
+    Attributes
+    ----------
+    study : ProgressionStudy
+    cohort_id : str
+    encoder_id : str
+    """
+
+    study: ProgressionStudy
+    cohort_id: str
+    encoder_id: str
+
+    def pairs(self) -> pd.DataFrame:
+        """Return every pair of exams, a row each, with lists as words."""
+        table = self.study.pairs
+        words = table["treated_segments"].map(" ".join)
+        dates = {name: table[name].dt.date for name in ("prior_date", "date")}
+        return table.assign(treated_segments=words, **dates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        found: dict[str, Any] = json.loads(progression_report(self.study).json())
+        return found
+
+    def write(self, html: Path) -> tuple[Path, Path]:
+        """Write the report, and the figures behind it as JSON beside it; return both paths.
+
+        Raises
+        ------
+        UsageError
+            They cannot be written there.
+        """
+        return write_report(progression_report(self.study), html)
+
+
+def progression(
+    store: Store,
+    cohort: CohortMembers,
+    plan: Plan,
+    *,
+    encoder_id: str,
+    reader: TextEmbedder | None,
+    source: str = "auto",
+) -> ProgressionResult:
+    """Do a study of a cohort, on the store version that the cohort was chosen from.
+
+    Parameters
+    ----------
+    store : Store
+    cohort : CohortMembers
+        With every exam of its patients.
+    plan : Plan
+    encoder_id : str
+    reader : TextEmbedder or None
+        For the direction toward disease.
+    source : str
+        See `angioatlas.progression.gather.gather`.
+
+    Raises
+    ------
+    UsageError
+        There is too little to work with.
+    """
+    with store.snapshot(cohort.store_version) as snapshot:
+        inputs = gather(
+            store, snapshot, cohort, encoder_id=encoder_id, reader=reader, source=source
+        )
+    return ProgressionResult(run_study(plan, inputs), cohort.cohort_id, encoder_id)

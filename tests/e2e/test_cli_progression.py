@@ -1,0 +1,31 @@
+"""`angioatlas progression` as a person runs it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tests.support.cli import angioatlas, as_json
+from tests.support.serial_store import serial_store
+
+
+def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path):
+    home, store = clean_environment, tmp_path / "atlas"
+    drawn = serial_store(store, 80, seed=2)
+    labels = tmp_path / "atlas-labels"
+    assert angioatlas(home, "labels", "import", labels, "--store", store).returncode == 0
+    page, out = tmp_path / "p.html", tmp_path / "pairs.csv"
+    done = angioatlas(home, "progression", "--report", page, "--out", out, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert "unchanged pairs of" in done.stdout
+    assert "treated in between" in done.stdout
+    assert "Research use only" in done.stdout
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    found = pd.read_csv(out)
+    assert len(found) == 80
+    assert (found["treatment"] == "pci").sum() == drawn.treated.sum()
+    who = found["patient_id"][0]
+    rows = as_json(home, "progression", "timeline", who, "--store", store)["rows"]
+    assert [row["kind"] for row in rows].count("exam") == 2
+    done = angioatlas(home, "progression", "--floor", "none", "--store", store)
+    assert done.returncode == 2
+    assert "floor 'none': expected one of auto, unchanged, halves" in done.stderr

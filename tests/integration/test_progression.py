@@ -1,0 +1,92 @@
+"""Serial exams of a real store: gathered with labels, told apart, reported, patient by patient."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from analytics.progression.study import Plan
+from angioatlas.atlas import Atlas
+from core.errors import NotFoundError, UsageError
+from tests.support.serial_store import serial_store
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serial") / "atlas"
+    drawn = serial_store(folder, 120, seed=5)
+    atlas = Atlas.open(folder)
+    atlas.import_labels([folder.with_name("atlas-labels")])
+    return atlas, drawn
+
+
+def test_pairs_are_joined_with_what_was_done_and_found(made):
+    atlas, drawn = made
+    study = atlas.progression(Plan(repeats=50)).study
+    pairs = study.pairs
+    truth = drawn.inputs.pairs.assign(moved=drawn.moved, treated=drawn.treated)
+    both = pairs.merge(truth[["study_uid", "moved", "treated"]], on="study_uid")
+    assert len(both) == 120
+    assert (both["treatment"] == "pci").tolist() == both["treated"].tolist()
+    assert study.floor.source == "unchanged pairs"
+    # What was treated is never called progression; what grew by more than 20 points always is.
+    progressed = both["progressed"].astype(bool)
+    assert not progressed[both["treated"]].any()
+    assert progressed[both["moved"] > 0.4].all()
+    named = study.comparisons.set_index("comparison")["auc"]
+    assert named["progressed against stable, natural course"] > 0.9
+    (natural,) = study.correlations.to_dict("records")
+    assert natural["what"] == "score and absolute change of stenoses"
+    assert natural["spearman"] > 0.7
+    assert study.inputs.notes == ("stenoses of segments are from measurements",)
+
+
+def test_findings_can_be_left_out_or_are_asked_for_in_vain(made):
+    atlas, _ = made
+    assert "progressed" not in atlas.progression(findings="none").study.pairs
+    with pytest.raises(UsageError, match="findings of 0 sets of heads of enc-a"):
+        atlas.progression(findings="heads")
+    with pytest.raises(UsageError, match="findings 'report': expected one of auto, heads"):
+        atlas.progression(findings="report")
+
+
+def test_a_cohort_of_first_exams_has_no_pairs(made):
+    atlas, _ = made
+    with pytest.raises(UsageError, match="no patient of the cohort has two exams") as refused:
+        atlas.progression(cohort=atlas.choose_cohort())
+    assert "--index every" in refused.value.hint
+
+
+def test_the_report_holds_the_figures(made, tmp_path):
+    atlas, _ = made
+    result = atlas.progression(Plan(repeats=20))
+    page, beside = result.write(tmp_path / "progression.html")
+    text = page.read_text(encoding="utf-8")
+    assert "Research use only" in text
+    for title in ("Summary", "Protocol", "Change", "Disease", "Provenance"):
+        assert f">{title}</h2>" in text
+    told = json.loads(beside.read_text(encoding="utf-8"))
+    assert told["floor"]["threshold"] == pytest.approx(result.study.floor.threshold, rel=1e-5)
+    assert len(told["rates"]) == 4
+    table = result.pairs()
+    assert set(table["treated_segments"]) == {"", "mid_lad"}
+
+
+def test_the_timeline_of_a_patient(made):
+    atlas, drawn = made
+    pair = drawn.inputs.pairs[drawn.treated].iloc[0]
+    found = atlas.timeline(pair["patient_id"])
+    assert found["kind"].tolist() == [
+        "exam",
+        "measurement",
+        "procedure",
+        "exam",
+        "change",
+        "measurement",
+    ]
+    assert found["what"][2] == "pci mid_lad"
+    score = atlas.progression().study.pairs.set_index("study_uid")["score"]
+    assert found["value"][4] == pytest.approx(score[pair["study_uid"]])
+    with pytest.raises(NotFoundError, match="the store has no such patient"):
+        atlas.timeline("nobody")
