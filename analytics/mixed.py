@@ -115,20 +115,19 @@ def fit_mixed(
 def _fitted(model: MixedLM, restricted: bool) -> tuple[Any, bool]:
     """Return the fit with the highest likelihood among several ways to look for it."""
     best, converged = None, False
-    for method in _METHODS:
-        with warnings.catch_warnings():
-            # What they say is told by `converged`.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", UserWarning)
-            warnings.simplefilter("ignore", RuntimeWarning)
+    with warnings.catch_warnings():
+        # What they say is told by `converged`.
+        for kind in (ConvergenceWarning, UserWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", kind)
+        for method in _METHODS:
             try:
                 found = model.fit(reml=restricted, method=method, maxiter=500)
             except np.linalg.LinAlgError:
                 continue
-        if best is None or found.llf > best.llf + 1e-9:
-            best, converged = found, bool(found.converged)
-        if converged:
-            break
+            if best is None or found.llf > best.llf + 1e-9:
+                best, converged = found, bool(found.converged)
+            if converged:
+                break
     if best is None:
         raise UsageError(
             "the mixed model cannot be fitted: its terms say the same twice",

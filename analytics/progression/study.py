@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from analytics.endpoints import Endpoint, Rules, endpoint
 from analytics.progression.change import (
     FEWEST,
     NoiseFloor,
@@ -22,6 +23,7 @@ from analytics.progression.change import (
 )
 from analytics.progression.findings import has_progressed, segment_changes
 from analytics.progression.pairs import UNCHANGED_DAYS, are_unchanged
+from analytics.progression.years import Years, tell_years
 from analytics.resampling import bootstrap, percentile_interval
 from analytics.roc import auc
 from core.errors import UsageError
@@ -45,12 +47,18 @@ class Plan:
         See `analytics.progression.pairs.are_unchanged`.
     repeats, seed : int
         Bootstrap samples.
+    endpoint : Endpoint
+        Events that change may foretell.
+    rules : Rules
+        How follow-up is read.
     """
 
     floor: FloorChoice = "auto"
     unchanged_days: int = UNCHANGED_DAYS
     repeats: int = 500
     seed: int = 0
+    endpoint: Endpoint = field(default_factory=lambda: endpoint("mace"))
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +80,10 @@ class Inputs:
         Direction toward disease.
     stenosis : DataFrame of shape (exams, segments) or None
         Percent, NaN where it is not known.
+    lvef : float array of shape (exams,)
+        Measured, percent; NaN where it is not known.
+    events, follow_up : DataFrame
+        See `analytics.endpoints.observe`.
     attrition : DataFrame
     notes : tuple of str
     provenance : mapping
@@ -84,6 +96,9 @@ class Inputs:
     exam_of: NDArray[np.int64]
     axis: NDArray[np.float32] | None
     stenosis: pd.DataFrame | None
+    lvef: NDArray[np.floating]
+    events: pd.DataFrame
+    follow_up: pd.DataFrame
     attrition: pd.DataFrame
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
@@ -110,6 +125,8 @@ class ProgressionStudy:
         (Mann-Whitney, of the first pair of each patient).
     correlations : DataFrame
         what, pairs, spearman, lower, upper.
+    years : Years
+        What the years did, and events after change.
     inputs : Inputs
     """
 
@@ -119,6 +136,7 @@ class ProgressionStudy:
     rates: pd.DataFrame
     comparisons: pd.DataFrame
     correlations: pd.DataFrame
+    years: Years
     inputs: Inputs
 
 
@@ -159,8 +177,27 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         rates=_rates(pairs),
         comparisons=_comparisons(plan, pairs),
         correlations=_correlations(plan, pairs),
+        years=tell_years(
+            inputs.exams,
+            pairs,
+            _numbers(inputs),
+            inputs.events,
+            inputs.follow_up,
+            plan.endpoint,
+            plan.rules,
+        ),
         inputs=inputs,
     )
+
+
+def _numbers(inputs: Inputs) -> dict[str, ArrayLike]:
+    """Return what is followed over years."""
+    found: dict[str, ArrayLike] = {"lvef_percent": inputs.lvef}
+    if inputs.axis is not None:
+        found["position toward disease"] = inputs.vectors.astype(np.float64) @ inputs.axis
+    if inputs.stenosis is not None:
+        found["sum of stenoses, points"] = inputs.stenosis.sum(axis=1, min_count=1).to_numpy()
+    return found
 
 
 def _rows(inputs: Inputs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ from analytics.progression.study import ProgressionStudy
 from analytics.report.blocks import facts
 from analytics.report.document import Block, Document, Section
 from analytics.report.style import COLOURS, GREY, styled
+from analytics.report.style import fill as fill_of
 
 _SYMBOLS = ("circle", "diamond", "square")
 
@@ -37,6 +38,7 @@ def progression_report(study: ProgressionStudy) -> Document:
             Section("Protocol", [Block(each) for each in protocol_in_words(study)]),
             Section("Change", [Block(distribution(study)), *_over_time(study)]),
             _disease(study),
+            _years(study),
             Section("Provenance", [Block(facts(told))]),
         ],
         data=_data(study),
@@ -70,6 +72,11 @@ def protocol_in_words(study: ProgressionStudy) -> list[str]:
         "segments that were not treated in between, has progressed.",
         "Toward disease: the difference of the embeddings along the direction from sentences of "
         "normal arteries to sentences of disease, in standard deviations of unchanged pairs.",
+        "Slopes are of linear mixed models with an intercept of each patient, and a slope where "
+        "the data bear it, of exams until a first treatment. Progression is known between two "
+        "exams only: its share is Turnbull's estimate for interval-censored times. Hazard ratios "
+        f"are of {plan.endpoint.name}, cause-specific: of change until the second exam among those "
+        "who had one, and of change as it becomes known, from 0 at the first exam of everybody.",
         f"AUC and Spearman's correlation with intervals from {plan.repeats} bootstrap samples of "
         "patients; Mann and Whitney's test on the first pair of each patient. Seed "
         f"{plan.seed}.",
@@ -174,6 +181,48 @@ def _disease(study: ProgressionStudy) -> Section:
 _MANY = 3
 
 
+def _years(study: ProgressionStudy) -> Section:
+    years, blocks = study.years, []
+    if len(years.slopes):
+        blocks.append(
+            Block(years.slopes, "Mean change a year until a first treatment, mixed model of exams")
+        )
+    if years.progression is not None:
+        blocks.append(
+            Block(
+                _progression_curve(years.progression),
+                "Share that has progressed; between exams it may lie anywhere in the band",
+            )
+        )
+    if len(years.hazards):
+        blocks.append(
+            Block(
+                years.hazards,
+                f"Hazard ratio of one unit, {study.plan.endpoint.name}, cause-specific (Cox)",
+            )
+        )
+    if years.untold:
+        blocks.append(Block("Could not be told: " + "; ".join(years.untold) + "."))
+    return Section("Years and events", blocks)
+
+
+def _progression_curve(table: pd.DataFrame) -> go.Figure:
+    figure = go.Figure()
+    for name, fill in (("upper", None), ("lower", "tonexty")):
+        figure.add_scatter(
+            x=table["years"].round(3),
+            y=table[name].round(4),
+            mode="lines",
+            line={"color": COLOURS[0], "shape": "hv", "width": 1},
+            fill=fill,
+            fillcolor=fill_of(COLOURS[0]),
+            showlegend=False,
+        )
+    figure.update_xaxes(title="years since the first exam", rangemode="tozero")
+    figure.update_yaxes(title="share that has progressed", tickformat=".0%", rangemode="tozero")
+    return styled(figure)
+
+
 def _data(study: ProgressionStudy) -> dict[str, Any]:
     floor = study.floor
     return {
@@ -191,5 +240,9 @@ def _data(study: ProgressionStudy) -> dict[str, Any]:
         "rates": study.rates,
         "comparisons": study.comparisons,
         "correlations": study.correlations,
+        "slopes": study.years.slopes,
+        "time_to_progression": study.years.progression,
+        "hazards": study.years.hazards,
+        "untold": list(study.years.untold),
         "provenance": dict(study.inputs.provenance),
     }

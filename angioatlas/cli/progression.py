@@ -50,6 +50,9 @@ def run(
             help="Exams as near as this, nothing done or happened in between, are unchanged.",
         ),
     ] = 90,
+    endpoint_name: Annotated[
+        str, typer.Option("--endpoint", help="Events after change; see survival endpoints.")
+    ] = "mace",
     findings: Annotated[
         str,
         typer.Option("--findings", help="Stenoses from heads, measurements, none, or auto."),
@@ -64,10 +67,16 @@ def run(
 
     Example: angioatlas progression --report progression.html --out pairs.csv --store atlas
     """
+    from analytics.endpoints import endpoint
     from analytics.progression.study import FLOORS, Plan
     from angioatlas.question import one_of
 
-    plan = Plan(one_of("floor", floor, FLOORS), unchanged_days=unchanged_days, seed=seed)
+    plan = Plan(
+        one_of("floor", floor, FLOORS),
+        unchanged_days=unchanged_days,
+        seed=seed,
+        endpoint=endpoint(endpoint_name),
+    )
     result = open_atlas(store).progression(plan, cohort=cohort, findings=findings, encoder=encoder)
     written: list[Path] = [*result.write(report)] if report is not None else []
     if out is not None:
@@ -88,7 +97,10 @@ def run(
         print_table(records(study.rates))
         if len(study.comparisons):
             print_table(records(study.comparisons))
-        for note in study.inputs.notes:
+        for table in (study.years.slopes, study.years.hazards):
+            if len(table):
+                print_table(records(table))
+        for note in (*study.inputs.notes, *(f"not told: {why}" for why in study.years.untold)):
             say(note)
         print_notice(result.encoder_id)
     for path in written:

@@ -14,6 +14,7 @@ from analytics.progression.study import Inputs
 from angioatlas.cohorts import CohortMembers
 from angioatlas.stenoses import measured_stenoses
 from angioatlas.studied import provenance
+from angioatlas.study_view import study_view
 from core.errors import UsageError
 from core.labels import LabelKind
 from core.schema import Level
@@ -87,11 +88,10 @@ def gather(
     views = snapshot.keys(encoder_id, Level.VIDEO)
     views = views.filter([uid in row for uid in views["study_uid"].to_pylist()])
     views, videos = snapshot.vectors(encoder_id, Level.VIDEO, keys=views)
-    pairs = mark_between(
-        serial_pairs(exams),
-        snapshot.labels(LabelKind.PROCEDURES).to_pandas(),
-        snapshot.labels(LabelKind.EVENTS).to_pandas(),
-    )
+    events = snapshot.labels(LabelKind.EVENTS).to_pandas()
+    procedures = snapshot.labels(LabelKind.PROCEDURES).to_pandas()
+    pairs = mark_between(serial_pairs(exams), procedures, events)
+    facts = study_view(snapshot).to_pandas().set_index("study_uid")
     steps = [tuple(each) for each in cohort.attrition.itertuples(index=False)]
     steps.append((f"with a vector of {encoder_id}", len(exams), exams["patient_id"].nunique()))
     steps.append(("that follow another exam", len(pairs), pairs["patient_id"].nunique()))
@@ -104,6 +104,9 @@ def gather(
         exam_of=np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64),
         axis=None if reader is None else _axis(reader),
         stenosis=stenosis,
+        lvef=facts["lvef_percent"].reindex(uids).to_numpy(np.float64),
+        events=events,
+        follow_up=snapshot.labels(LabelKind.FOLLOW_UP).to_pandas(),
         attrition=pd.DataFrame(steps, columns=["step", "studies", "patients"]),
         notes=(f"stenoses of segments are from {told}",) if stenosis is not None else (),
         provenance=provenance(store, cohort, encoder_id),
