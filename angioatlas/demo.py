@@ -24,6 +24,7 @@ from angioatlas.demo_settings import (
     DemoPlaces,
     DemoSettings,
 )
+from angioatlas.demo_studies import ask_lvef, ask_progression, draw_map
 from angioatlas.demo_survival import ask_survival
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.spaces import encoder_handle
@@ -88,6 +89,10 @@ def demo(
         _ask(atlas, truth, report)
     with _timed(report, "survival"):
         report.survival = ask_survival(atlas, truth, encoder=ENCODER)
+    with _timed(report, "studies"):
+        report.lvef = ask_lvef(atlas, encoder=ENCODER)
+        report.progression = ask_progression(atlas, truth, encoder=ENCODER)
+        report.map = draw_map(atlas, encoder=ENCODER)
     with _timed(report, "picture"):
         tiles = [_tiles(atlas, each, options) for each in report.answers]
         write_picture(places.picture, tiles)

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from angioatlas.demo_settings import DemoPlaces
+from angioatlas.demo_studies import DemoLvef, DemoMap, DemoProgression
 from angioatlas.demo_survival import DemoSurvival
 from core.provenance import RESEARCH_USE
 from phantom.files.cohort_settings import INVENTED
@@ -88,6 +89,10 @@ class DemoReport:
         Three texts, and one study whose like is looked for.
     survival : DemoSurvival or None
         None where there are too few events.
+    lvef : DemoLvef or None
+    progression : DemoProgression or None
+    map : DemoMap or None
+        None where there are too few exams.
     """
 
     folder: Path
@@ -99,6 +104,9 @@ class DemoReport:
     seconds: dict[str, float] = field(default_factory=dict)
     answers: list[DemoAnswer] = field(default_factory=list)
     survival: DemoSurvival | None = None
+    lvef: DemoLvef | None = None
+    progression: DemoProgression | None = None
+    map: DemoMap | None = None
 
     @property
     def places(self) -> DemoPlaces:
@@ -126,6 +134,9 @@ class DemoReport:
             f"angioatlas findings {study} --store {store}",
             f"angioatlas labels show events --store {store}",
             f"angioatlas survival mace --model components --report mace.html --store {store}",
+            f"angioatlas lvef --report lvef.html --store {store}",
+            f"angioatlas progression --report progression.html --store {store}",
+            f"angioatlas map show demo --report map.html --store {store}",
             f"angioatlas export demo.duckdb --store {store}",
         ]
 

@@ -16,6 +16,7 @@ from phantom.seeds import DEMO_SEEDS
 
 if TYPE_CHECKING:
     from angioatlas.demo_report import DemoAnswer, DemoReport
+    from angioatlas.demo_studies import DemoLvef, DemoMap, DemoProgression
     from angioatlas.demo_survival import DemoSurvival
 
 _DEFAULT = DemoSettings()
@@ -69,6 +70,13 @@ def _print(report: DemoReport) -> None:
         _print_answer(answer)
     say("")
     _print_survival(report.survival)
+    for command, told in (
+        ("lvef", _lvef(report.lvef)),
+        ("progression", _progression(report.progression)),
+        ("map show demo", _map(report.map)),
+    ):
+        say(f"\nangioatlas {command}", style="bold")
+        say(f"  {told}")
     say(f"\nFrames of these hits, one row a question: {report.places.picture}")
     say("\nGo on with")
     for command in report.next_commands():
@@ -95,6 +103,36 @@ def _print_answer(answer: DemoAnswer) -> None:
             }
             for hit in answer.hits
         ]
+    )
+
+
+def _lvef(found: DemoLvef | None) -> str:
+    if found is None:
+        return "too few exams"
+    return (
+        f"LVEF of {found.exams} exams, by the embedding alone, cross-validated: mean absolute "
+        f"error {found.mae:.1f} % ({found.lower:.1f} to {found.upper:.1f}); the mean of everybody is off "
+        f"by {found.mae_of_mean:.1f} %, the echocardiogram itself by {found.mae_of_echo:.1f} %"
+    )
+
+
+def _progression(found: DemoProgression | None) -> str:
+    if found is None:
+        return "too few exams"
+    return (
+        f"{found.pairs} pairs of exams of {found.patients} patients: beyond the noise floor "
+        f"({found.floor}) in {found.natural_beyond:.0%} of natural courses, in "
+        f"{found.treated_beyond:.0%} of those treated in between; truly changed against truly "
+        f"unchanged: AUC {found.auc:.2f}"
+    )
+
+
+def _map(found: DemoMap | None) -> str:
+    if found is None:
+        return "too few exams"
+    return (
+        f"{found.dots} exams on a plane by UMAP, {found.islands} islands: trustworthiness "
+        f"{found.trustworthiness:.2f}, {found.overlap:.0%} of the nearest neighbours kept"
     )
 
 

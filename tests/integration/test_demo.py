@@ -83,7 +83,9 @@ def test_the_folder_has_store_labels_and_picture(report, settings):
     assert {each.level for each in atlas.indexes()} == {"study", "video"}
     read = imagecodecs.png_decode(report.places.picture.read_bytes())
     assert read.shape[2] == 3
-    assert report.survival is None  # three patients are too few
+    # Three patients are too few.
+    assert (report.survival, report.lvef, report.progression) == (None, None, None)
+    assert report.map is None
 
 
 def test_the_same_call_again_skips_what_is_done(report, settings, phases):
@@ -120,3 +122,13 @@ def test_the_demo_as_it_is_shipped_is_right(tmp_path, monkeypatch):
     assert found.patients == report.patients
     assert found.lower < found.c < found.upper
     assert found.c > 0.5
+    lvef, progression, drawn = report.lvef, report.progression, report.map
+    assert lvef is not None
+    assert progression is not None
+    assert drawn is not None
+    assert lvef.exams == report.studies
+    assert lvef.mae < 0.7 * lvef.mae_of_mean
+    assert progression.treated_beyond > progression.natural_beyond
+    assert progression.auc > 0.75
+    assert drawn.dots == report.studies
+    assert drawn.trustworthiness > 0.8
