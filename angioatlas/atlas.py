@@ -33,6 +33,7 @@ from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
 from angioatlas.patients import find_patient
+from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
 from angioatlas.report import EmbedReport
 from angioatlas.spaces import choose_space, encoder_handle
@@ -50,7 +51,7 @@ from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
 
-class Atlas(SurvivalStudies, LvefStudies, Progression, Maps):
+class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.

@@ -11,9 +11,10 @@ from analytics.cohort import CohortDefinition, IndexRule, Which
 from angioatlas import cohorts as cohorts_
 from angioatlas.identities import lookup_identity
 from angioatlas.spaces import choose_space
-from core.errors import NotFoundError
+from core.errors import EncoderError, NotFoundError
 from core.settings import Settings
-from embedder.encoders.registry import find_encoder
+from embedder.encoders.registry import find_encoder, load_text_encoder
+from embedder.encoders.spec import TextEmbedder
 from store.registry import COHORTS, MODELS, Registry
 from store.snapshot import Snapshot
 from store.store import Store
@@ -103,6 +104,13 @@ class CohortStudies:
         members = self.cohort(cohort) if isinstance(cohort, str) else cohort
         with self.store.snapshot(members.store_version) as snapshot:
             return members, choose_space(snapshot, encoder, self.settings)
+
+    def _text_reader(self, space: str) -> TextEmbedder | None:
+        try:
+            folder = find_encoder(space, self.settings.encoders_dir)
+            return load_text_encoder(folder, device=self.settings.embed.device)
+        except (NotFoundError, EncoderError):  # no folder, or it reads no text
+            return None
 
     def _trained_on(self, space: str, cohort: cohorts_.CohortMembers) -> frozenset[str]:
         from angioatlas.studied import patients_of_the_encoder

@@ -111,8 +111,9 @@ def _lvef(found: DemoLvef | None) -> str:
         return "too few exams"
     return (
         f"LVEF of {found.exams} exams, by the embedding alone, cross-validated: mean absolute "
-        f"error {found.mae:.1f} % ({found.lower:.1f} to {found.upper:.1f}); the mean of everybody is off "
-        f"by {found.mae_of_mean:.1f} %, the echocardiogram itself by {found.mae_of_echo:.1f} %"
+        f"error {found.mae:.1f} % ({found.lower:.1f} to {found.upper:.1f}); the mean of everybody "
+        f"is off by {found.mae_of_mean:.1f} %, the echocardiogram itself by "
+        f"{found.mae_of_echo:.1f} %"
     )
 
 

@@ -24,6 +24,7 @@ from angioatlas.cli import (
     lvef,
     maps,
     phantom,
+    probes,
     progression,
     search,
     similar,
@@ -87,6 +88,7 @@ app.command("embed")(embed.embed)
 app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
+app.command("probes")(probes.probes)
 app.command("export")(export.export)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)

@@ -23,7 +23,7 @@ from angioatlas.cli.output import (
     records,
     say,
 )
-from angioatlas.cli.studies import CohortOption, OutOption
+from angioatlas.cli.studies import ExamsOption, OutOption
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 
@@ -43,7 +43,7 @@ def draw(
     name: Annotated[str, typer.Argument(help="Name to save it under.")],
     store: StoreOption = None,
     level: LevelOption = Level.STUDY,
-    cohort: CohortOption = None,
+    cohort: ExamsOption = None,
     method: Annotated[str, typer.Option("--method", help="umap or pca.")] = "umap",
     neighbours: Annotated[
         int, typer.Option("--neighbours", min=2, help="How many count as a neighbourhood.")

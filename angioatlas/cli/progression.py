@@ -16,7 +16,7 @@ from angioatlas.cli.output import (
     records,
     say,
 )
-from angioatlas.cli.studies import OutOption, ReportOption, RunByDefault, SeedOption
+from angioatlas.cli.studies import ExamsOption, OutOption, ReportOption, RunByDefault, SeedOption
 from core.provenance import RESEARCH_USE
 
 app = typer.Typer(
@@ -28,16 +28,7 @@ app = typer.Typer(
 @app.command("run")
 def run(
     store: StoreOption = None,
-    cohort: Annotated[
-        str | None,
-        typer.Option(
-            "--cohort",
-            "-c",
-            metavar="NAME",
-            help="Cohort with every exam of its patients; every exam of everybody when absent.",
-            show_default=False,
-        ),
-    ] = None,
+    cohort: ExamsOption = None,
     floor: Annotated[
         str,
         typer.Option("--floor", help="Of unchanged pairs, of halves of exams, or auto."),
@@ -64,6 +55,8 @@ def run(
     json: JsonOption = False,
 ) -> None:
     """Compare each exam with the one before it, and report.
+
+    A cohort needs every exam of its patients: cohort create NAME --index every.
 
     Example: angioatlas progression --report progression.html --out pairs.csv --store atlas
     """

@@ -40,6 +40,16 @@ CohortOption = Annotated[
         show_default=False,
     ),
 ]
+ExamsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cohort",
+        "-c",
+        metavar="NAME",
+        help="Cohort; every exam of everybody when absent.",
+        show_default=False,
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help="Write OUT.html, and OUT.json beside it.", show_default=False),

@@ -9,10 +9,8 @@ import pandas as pd
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import lookup_identity
-from core.errors import EncoderError, NotFoundError, UsageError
+from core.errors import NotFoundError, UsageError
 from core.labels import LabelKind
-from embedder.encoders.registry import find_encoder, load_text_encoder
-from embedder.encoders.spec import TextEmbedder
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
@@ -100,10 +98,3 @@ class Progression(CohortStudies):
         except UsageError:  # too few exams in the store for a noise floor: no scores
             pairs = pd.DataFrame(columns=["study_uid", "score"])
         return timeline(exams, pairs, *rows.values())
-
-    def _text_reader(self, space: str) -> TextEmbedder | None:
-        try:
-            folder = find_encoder(space, self.settings.encoders_dir)
-            return load_text_encoder(folder, device=self.settings.embed.device)
-        except (NotFoundError, EncoderError):  # no folder, or it reads no text
-            return None

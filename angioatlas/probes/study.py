@@ -1,0 +1,188 @@
+"""A study of findings: probes, text and heads beside what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+
+from analytics.agreement import agreement
+from analytics.leakage import known_to_the_encoder, refuse
+from analytics.probes.compare import compare, differences
+from analytics.probes.linear import probe
+from analytics.report.document import plain
+from analytics.report.probes import ProbeFacts, probe_report
+from angioatlas.cohorts import CohortMembers
+from angioatlas.probes.targets import by_heads, by_text, percents, truths
+from angioatlas.report_files import write_report
+from angioatlas.studied import provenance
+from core.errors import UsageError
+from core.schema import Level
+from embedder.encoders.spec import TextEmbedder
+from store.store import Store
+
+PROBE, HEADS, TEXT = "probe", "heads", "text"
+_FEWEST = 40
+"""Exams with measured stenoses; with fewer nothing is fitted."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ProbeResult:
+    """What a study found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        See `analytics.probes.compare.compare`.
+    errors : DataFrame
+        place (segment or vessel), method, exams, mae, bias: percent stenosis against measured.
+    differences : DataFrame
+        one, other, and the columns of `analytics.probes.compare.differences`.
+    exams, patients : int
+    about : mapping
+    encoder_id : str
+    """
+
+    table: pd.DataFrame
+    errors: pd.DataFrame
+    differences: pd.DataFrame
+    exams: int
+    patients: int
+    about: dict[str, Any]
+    encoder_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON."""
+        told: dict[str, Any] = plain(vars(self))
+        return told
+
+    def write(self, html: Path) -> tuple[Path, Path]:
+        """Write the report, and the figures behind it as JSON beside it; return both paths.
+
+        Raises
+        ------
+        UsageError
+            They cannot be written there.
+        """
+        told = ProbeFacts(
+            self.table, self.errors, self.differences, self.exams, self.patients, self.about
+        )
+        return write_report(probe_report(told), html)
+
+
+def probe_findings(
+    store: Store,
+    cohort: CohortMembers,
+    *,
+    encoder_id: str,
+    reader: TextEmbedder | None,
+    trained_on: frozenset[str],
+    folds: int = 5,
+    seed: int = 0,
+    repeats: int = 300,
+) -> ProbeResult:
+    """Hold what embeddings, text and heads say of findings against what was measured.
+
+    Parameters
+    ----------
+    store : Store
+    cohort : CohortMembers
+    encoder_id : str
+    reader : TextEmbedder or None
+        Without one text is left out.
+    trained_on : frozenset of str
+        Patients that the encoder was trained on.
+    folds, seed, repeats : int
+
+    Raises
+    ------
+    LeakageError
+        The encoder knows patients of the cohort.
+    UsageError
+        Too few exams have measured stenoses.
+    """
+    with store.snapshot(cohort.store_version) as snapshot:
+        keys = snapshot.keys(encoder_id, Level.STUDY)
+        wanted = set(cohort.members["study_uid"])
+        keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
+        keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
+        uids = keys["uid"].to_pylist()
+        truth, percent = truths(snapshot, uids), percents(snapshot, uids)
+        told_by_heads = by_heads(snapshot, uids, list(truth.columns), encoder_id=encoder_id)
+    patient = np.array(keys["patient_id"].to_pylist(), str)
+    refuse(known_to_the_encoder(patient, trained_on))
+    known = truth.notna().any(axis=1).to_numpy()
+    if known.sum() < _FEWEST:
+        raise UsageError(
+            f"{known.sum()} exams of the cohort have measured findings, at least {_FEWEST} are "
+            "needed",
+            "import measurements such as stenosis_percent@prox_lad: angioatlas labels import PATH",
+        )
+    names, y = list(truth.columns), truth.to_numpy(np.float64)
+    fitted = probe(vectors, y, patient, outer_folds=folds, seed=seed)
+    scores = {PROBE: fitted.scores}
+    numbers = {
+        PROBE: np.clip(
+            probe(vectors, percent, patient, outer_folds=folds, seed=seed).scores, 0, 100
+        )
+    }
+    if told_by_heads is not None:
+        scores[HEADS] = told_by_heads[0].to_numpy(np.float64)
+        numbers[HEADS] = np.clip(told_by_heads[1][percent.columns].to_numpy(np.float64), 0, 100)
+    if reader is not None:
+        scores[TEXT] = by_text(vectors, reader, names).to_numpy(np.float64)
+    return ProbeResult(
+        table=compare(
+            y,
+            scores,
+            names,
+            patient,
+            called={PROBE: fitted.called},
+            repeats=repeats,
+            seed=seed,
+        ),
+        errors=_errors(percent, numbers),
+        differences=_differences(y, scores, names, patient, repeats=repeats, seed=seed),
+        exams=int(known.sum()),
+        patients=len(np.unique(patient[known])),
+        about={**provenance(store, cohort, encoder_id), "folds": folds, "seed": seed},
+        encoder_id=encoder_id,
+    )
+
+
+def _errors(percent: pd.DataFrame, numbers: dict[str, np.ndarray]) -> pd.DataFrame:
+    rows = []
+    for j, place in enumerate(percent.columns):
+        for method, said in numbers.items():
+            measured = percent[place].to_numpy(np.float64)
+            both = np.isfinite(measured) & np.isfinite(said[:, j])
+            if both.sum() >= _FEWEST:
+                found = agreement(measured[both], said[both, j])
+                rows.append((place, method, int(both.sum()), found.mae, found.bias))
+    return pd.DataFrame(rows, columns=["place", "method", "exams", "mae", "bias"])
+
+
+def _differences(
+    truth: np.ndarray,
+    scores: dict[str, np.ndarray],
+    names: list[str],
+    patient: np.ndarray,
+    *,
+    repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    parts = [
+        differences(
+            truth, scores[PROBE], scores[other], names, patient, repeats=repeats, seed=seed
+        ).assign(one=PROBE, other=other)
+        for other in scores
+        if other != PROBE
+    ]
+    columns = ["one", "other", "finding", "exams", "difference", "lower", "upper"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)[columns]

@@ -1,0 +1,87 @@
+"""Linear probes of planted findings, and the ways to tell them held against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from analytics.leakage import LeakageError
+from analytics.probes.compare import FEWEST_CASES, compare, differences
+from analytics.probes.linear import _path, probe
+from analytics.splits import Split
+
+RNG = np.random.default_rng(6)
+ROWS = 600
+PATIENT = np.repeat(np.arange(ROWS // 2), 2).astype(str)
+TRAITS = np.repeat(RNG.normal(size=(ROWS // 2, 4)), 2, axis=0)
+X = TRAITS @ RNG.normal(size=(4, 40)) + RNG.normal(size=(ROWS, 40))
+NAMES = ["first", "second", "chance", "rare"]
+TRUTH = np.column_stack(
+    [
+        TRAITS[:, 0] > 0.5,
+        TRAITS[:, 1] > 1,
+        RNG.random(ROWS) < 0.3,
+        np.arange(ROWS) < FEWEST_CASES - 2,
+    ]
+).astype(float)
+TRUTH[:100, 1] = np.nan
+
+
+def test_planted_findings_are_told_and_chance_is_not():
+    found = probe(X, TRUTH, PATIENT)
+    called = {"probe": found.called}
+    table = compare(TRUTH, {"probe": found.scores}, NAMES, PATIENT, called=called, repeats=100)
+    first, second, chance, rare = table.to_dict("records")
+    assert first["auc"] > 0.9
+    assert second["auc"] > 0.9
+    assert second["exams"] == 500
+    assert chance["auc_lower"] < 0.5 < chance["auc_upper"]
+    assert first["sensitivity"] > 0.75
+    assert first["specificity"] > 0.75
+    assert table["weak"].tolist() == [False, False, False, True]
+    assert np.isnan(rare["auc_lower"])
+
+
+def test_a_path_is_that_of_ridge_regression():
+    scaled = StandardScaler().fit_transform(X)
+    known = np.isfinite(TRUTH[:, 1])
+    found = _path(scaled[:400], TRUTH[:400], scaled[400:])
+    model = Ridge(alpha=100.0).fit(scaled[:400][known[:400]], TRUTH[:400, 1][known[:400]])
+    (row,) = [i for i, each in enumerate(np.logspace(0, 4, 9)) if each == pytest.approx(100)]
+    np.testing.assert_allclose(found[row, :, 1], model.predict(scaled[400:]), atol=1e-9)
+
+
+def test_rows_do_not_see_their_own_truth():
+    # A row whose truth alone is turned round keeps its score: it was never learned from.
+    turned = TRUTH.copy()
+    turned[:2, 0] = 1 - turned[:2, 0]
+    before, after = probe(X, TRUTH, PATIENT), probe(X, turned, PATIENT)
+    np.testing.assert_allclose(after.scores[:2, 0], before.scores[:2, 0], atol=1e-12)
+    np.testing.assert_allclose(after.thresholds[:2, 0], before.thresholds[:2, 0], atol=1e-12)
+    assert not np.allclose(after.scores[2:, 0], before.scores[2:, 0])
+
+
+def test_a_patient_on_both_sides_is_refused():
+    rows = np.arange(ROWS)
+    split = Split("odd", rows[::2], rows[1::2], rows[:0])
+    with pytest.raises(LeakageError, match="odd: patients on both sides"):
+        probe(X, TRUTH, PATIENT, splits=[split])
+
+
+def test_the_better_of_two_is_told_and_equals_are_not():
+    good = probe(X, TRUTH, PATIENT).scores
+    bad = good + 2 * RNG.normal(size=good.shape)
+    found = differences(TRUTH, good, bad, NAMES, PATIENT, repeats=200)
+    assert found["finding"].tolist() == ["first", "second", "chance"]
+    assert found["lower"].tolist()[0] > 0
+    same = differences(TRUTH, good, good, NAMES, PATIENT, repeats=20)
+    assert (same[["difference", "lower", "upper"]] == 0).all(axis=None)
+
+
+def test_numbers_are_told_too():
+    percent = np.clip(40 + 20 * TRAITS[:, [0]], 0, 100)
+    found = probe(X, percent, PATIENT)
+    assert np.corrcoef(found.scores[:, 0], percent[:, 0])[0, 1] > 0.9
+    assert np.isnan(found.thresholds).all()
