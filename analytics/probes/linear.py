@@ -107,7 +107,7 @@ def _one_side(
     best = np.nanargmin(np.where(np.isfinite(errors), errors, np.inf), axis=0)
     said = _path(train, own, scaled[split.test])
     columns = np.arange(own.shape[1])
-    thresholds = [_threshold(own[:, j], left_out[best[j], :, j]) for j in columns]
+    thresholds = [threshold(own[:, j], left_out[best[j], :, j]) for j in columns]
     return said[best, :, columns].T, np.array(thresholds)
 
 
@@ -131,7 +131,8 @@ def _path(x: Floats, truth: Floats, new: Floats) -> Floats:
     return found
 
 
-def _threshold(truth: Floats, score: Floats) -> float:
+def threshold(truth: Floats, score: Floats) -> float:
+    """Return Youden's threshold of a finding; NaN where there are not both kinds, or numbers."""
     known = np.isfinite(truth) & np.isfinite(score)
     has = truth[known]
     if set(np.unique(has).tolist()) != {0.0, 1.0}:

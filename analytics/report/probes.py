@@ -20,8 +20,10 @@ _PROTOCOL = (
     "not measured on an exam with measured stenoses is taken as not narrowed; a vessel is as "
     "narrow as its worst segment. Other findings where measurements of their name are there.",
     "Probes: ridge regression of the study embedding, cross-validated with each patient in one "
-    "fold; its penalty by inner folds of patients. Heads: what the encoder's own heads say, as it "
-    "is. Text: cosine of the study embedding with a sentence of the finding, nothing fitted.",
+    "fold; its penalty by inner folds of patients. Views: gated attention over the embeddings of "
+    "the views, on the same folds, stopped by a part of the training side. Heads: what the "
+    "encoder's own heads say, as it is. Text: cosine of the study embedding with a sentence of "
+    "the finding, nothing fitted.",
     "Sensitivity and specificity are at Youden's threshold of inner folds of the training side. "
     "Intervals and differences are from bootstrap samples of patients. Rows with fewer than "
     f"{FEWEST_CASES} cases or controls are weak, and told without an interval.",

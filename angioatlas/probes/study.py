@@ -11,6 +11,7 @@ import pandas as pd
 
 from analytics.agreement import agreement
 from analytics.leakage import known_to_the_encoder, refuse
+from analytics.probes.attention import probe_views
 from analytics.probes.compare import compare, differences
 from analytics.probes.linear import probe
 from analytics.report.document import plain
@@ -24,7 +25,7 @@ from core.schema import Level
 from embedder.encoders.spec import TextEmbedder
 from store.store import Store
 
-PROBE, HEADS, TEXT = "probe", "heads", "text"
+PROBE, VIEWS, HEADS, TEXT = "probe", "views", "heads", "text"
 _FEWEST = 40
 """Exams with measured stenoses; with fewer nothing is fitted."""
 
@@ -111,6 +112,11 @@ def probe_findings(
         keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
         keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
         uids = keys["uid"].to_pylist()
+        row = {uid: i for i, uid in enumerate(uids)}
+        views = snapshot.keys(encoder_id, Level.VIDEO)
+        views = views.filter([uid in row for uid in views["study_uid"].to_pylist()])
+        views, videos = snapshot.vectors(encoder_id, Level.VIDEO, keys=views)
+        study_of = np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64)
         truth, percent = truths(snapshot, uids), percents(snapshot, uids)
         told_by_heads = by_heads(snapshot, uids, list(truth.columns), encoder_id=encoder_id)
     patient = np.array(keys["patient_id"].to_pylist(), str)
@@ -124,7 +130,8 @@ def probe_findings(
         )
     names, y = list(truth.columns), truth.to_numpy(np.float64)
     fitted = probe(vectors, y, patient, outer_folds=folds, seed=seed)
-    scores = {PROBE: fitted.scores}
+    attended = probe_views(videos, study_of, y, patient, outer_folds=folds, seed=seed)
+    scores = {PROBE: fitted.scores, VIEWS: attended.scores}
     numbers = {
         PROBE: np.clip(
             probe(vectors, percent, patient, outer_folds=folds, seed=seed).scores, 0, 100
@@ -141,7 +148,7 @@ def probe_findings(
             scores,
             names,
             patient,
-            called={PROBE: fitted.called},
+            called={PROBE: fitted.called, VIEWS: attended.called},
             repeats=repeats,
             seed=seed,
         ),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from analytics.leakage import LeakageError
+from analytics.probes.attention import AttentionProbe, probe_views
 from analytics.probes.compare import FEWEST_CASES, compare, differences
 from analytics.probes.linear import _path, probe
+from analytics.roc import auc
 from analytics.splits import Split
 
 RNG = np.random.default_rng(6)
@@ -85,3 +88,33 @@ def test_numbers_are_told_too():
     found = probe(X, percent, PATIENT)
     assert np.corrcoef(found.scores[:, 0], percent[:, 0])[0, 1] > 0.9
     assert np.isnan(found.thresholds).all()
+
+
+def test_attention_finds_the_view_that_tells():
+    # Of each study one view, in any place, shows the finding; the others show something else.
+    rng = np.random.default_rng(2)
+    counts = rng.integers(3, 7, ROWS)
+    study_of = np.repeat(np.arange(ROWS), counts)
+    has = np.repeat(rng.random(ROWS // 2) < 0.4, 2)
+    videos = 0.3 * rng.normal(size=(len(study_of), 24))
+    starts = np.cumsum(counts) - counts
+    telling = starts + rng.integers(0, counts)
+    kinds = rng.normal(size=(2, 24))
+    videos[telling] += np.where(has[:, None], kinds[0], kinds[1])
+    truth = np.column_stack([has, np.where(np.arange(ROWS) < 50, np.nan, rng.random(ROWS) < 0.5)])
+    found = probe_views(videos, study_of, truth, PATIENT)
+    assert auc(has, found.scores[:, 0]) > 0.95
+    assert 0.4 < auc(truth[50:, 1], found.scores[50:, 1]) < 0.6
+    again = probe_views(videos, study_of, truth, PATIENT)
+    np.testing.assert_array_equal(again.scores, found.scores)
+    assert (found.called[:, 0] == has).mean() > 0.85
+
+
+def test_views_that_are_not_there_do_not_count():
+    model = AttentionProbe(8, 2).eval()
+    torch.nn.init.normal_(model.tell)
+    views = torch.randn(3, 4, 8)
+    there = torch.tensor([[True, True, False, False]]).expand(3, 4)
+    changed = views.clone()
+    changed[:, 2:] = 9.0
+    torch.testing.assert_close(model(views, there), model(changed, there))
