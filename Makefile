@@ -68,6 +68,7 @@ bench-studies: $(INSTALLED)  ## simulate, time and hold against truth what studi
 	$(BIN)/python -m benchmarks.survival_at_scale
 	$(BIN)/python -m benchmarks.phantom_survival --work $(PHANTOM_WORK)/evaluation
 	$(BIN)/python -m benchmarks.phantom_progression --work $(PHANTOM_WORK)/evaluation
+	$(BIN)/python -m benchmarks.phantom_probes --work $(PHANTOM_WORK)/evaluation
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
