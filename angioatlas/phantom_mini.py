@@ -54,9 +54,7 @@ HELD_OUT_SEED: Final = TRAINING_SEEDS[-1]
 SHIPPED: Final = BUNDLED / ARCHITECTURE
 """The folder of the encoder that comes with the package."""
 
-VIDEO_STAGE: Final = Schedule(
-    steps=16_000, batch=24, peak=2e-3, warm_up=300, restart=9000, check_every=1000
-)
+VIDEO_STAGE: Final = Schedule(steps=20_000, batch=24, peak=2e-3, warm_up=300, check_every=1000)
 JOINT_STAGE: Final = Schedule(steps=2000, batch=64, peak=1.5e-3, check_every=1000)
 
 
@@ -76,7 +74,7 @@ class Recipe:
         Of the weights before training.
     """
 
-    studies: int = 8000
+    studies: int = 12_000
     held_out: int = 250
     video: Schedule = VIDEO_STAGE
     joint: Schedule = JOINT_STAGE

@@ -203,8 +203,7 @@ def main() -> None:
         "patients": given.patients,
         "change": against_truth(study, exams),
         "slopes": study.years.slopes.to_dict("records"),
-        "hazards": study.years.hazards.to_dict("records"),
-        "untold": list(study.years.untold),
+        # No hazards: who came once is not here, and without them events of the first years lack.
         "lvef": lvef(seen, exams),
     }
     print(json.dumps(figures, indent=1))

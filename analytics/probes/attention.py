@@ -43,8 +43,9 @@ class AttentionProbe(nn.Module):
         self.gate = nn.Linear(dim, _HIDDEN)
         self.content = nn.Linear(dim, _HIDDEN)
         self.weigh = nn.Linear(_HIDDEN, findings)
+        self.value = nn.Linear(dim, _HIDDEN)
         self.drop = nn.Dropout(_DROPOUT)
-        self.tell = nn.Parameter(torch.zeros(findings, dim))
+        self.tell = nn.Parameter(torch.zeros(findings, _HIDDEN))
         self.bias = nn.Parameter(torch.zeros(findings))
 
     def forward(self, views: Tensor, there: Tensor) -> Tensor:
@@ -58,8 +59,8 @@ class AttentionProbe(nn.Module):
         """
         hidden = torch.tanh(self.content(views)) * torch.sigmoid(self.gate(views))
         weight = self.weigh(self.drop(hidden)).masked_fill(~there[..., None], -torch.inf)
-        together = torch.einsum("svf,svd->sfd", weight.softmax(dim=1), views)
-        return torch.einsum("sfd,fd->sf", self.drop(together), self.tell) + self.bias
+        together = torch.einsum("svf,svh->sfh", weight.softmax(dim=1), self.value(views))
+        return torch.einsum("sfh,fh->sf", self.drop(together), self.tell) + self.bias
 
 
 def probe_views(

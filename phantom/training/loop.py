@@ -29,9 +29,6 @@ class Schedule:
         Highest learning rate.
     warm_up : int
         Steps from 0 to it; afterwards it falls as a cosine to one hundredth.
-    restart : int
-        Step at which the rate rises once more, to half of its peak, and falls again (Loshchilov and
-        Hutter, ICLR 2017); 0 is never.
     weight_decay : float
     seed : int
     log_every, check_every : int
@@ -42,7 +39,6 @@ class Schedule:
     batch: int
     peak: float
     warm_up: int = 100
-    restart: int = 0
     weight_decay: float = 0.02
     seed: int = 0
     log_every: int = 50
@@ -50,13 +46,10 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        first, last, peak = 0, self.restart or self.steps, self.peak
-        if self.restart and step >= self.restart:
-            first, last, peak = self.restart, self.steps, self.peak / 2
-        if step < first + self.warm_up:
-            return peak * (step - first + 1) / self.warm_up
-        done = (step - first - self.warm_up) / max(1, last - first - self.warm_up)
-        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        if step < self.warm_up:
+            return self.peak * (step + 1) / self.warm_up
+        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
+        return self.peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
 def optimiser(modules: Iterable[nn.Module], schedule: Schedule) -> AdamW:

@@ -133,16 +133,6 @@ def test_the_rate_warms_up_and_falls():
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_the_rate_rises_once_more_to_half_and_falls_again():
-    plain = Schedule(steps=100, batch=1, peak=1.0, warm_up=10)
-    twice = Schedule(steps=160, batch=1, peak=1.0, warm_up=10, restart=100)
-    assert [twice.rate(i) for i in range(100)] == [plain.rate(i) for i in range(100)]
-    again = [twice.rate(i) for i in range(100, 160)]
-    assert max(again) == twice.rate(110) == pytest.approx(0.5)
-    assert again[10:] == sorted(again[10:], reverse=True)
-    assert again[-1] < 0.01
-
-
 def test_the_average_follows_slowly():
     only = torch.nn.Linear(1, 1, bias=False)
     module = torch.nn.ModuleDict({"only": only})
