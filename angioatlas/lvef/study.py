@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-from analytics.report.lvef import lvef_report
-
 from analytics.lvef.persistence import dump_model
 from analytics.lvef.study import LvefStudy, OnStep, Plan, run_study
 from analytics.preparation import EMBEDDING
 from analytics.report.document import plain
+from analytics.report.lvef import lvef_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.lvef.gather import gather
 from angioatlas.report_files import write_report
