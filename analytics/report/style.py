@@ -29,4 +29,6 @@ def styled(figure: go.Figure, *, height: int = 430, bottom: int = 60, left: int 
         margin={"l": left, "r": 20, "t": 20, "b": bottom},
         legend={"orientation": "h", "y": 1.08, "x": 0},
     )
+    # The template draws lines across a figure with no width.
+    figure.update_shapes(line={"width": 1.5}, opacity=1)
     return figure
