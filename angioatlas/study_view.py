@@ -26,14 +26,10 @@ left join (
 ) v using (study_uid)
 left join (
   select s.study_uid,
-    first(
-      m.value
-      order by abs(date_diff('day', m.date, s.study_date)), m.study_uid is null, m.date, m.id
-    ) lvef_percent
+    first(m.value order by abs(date_diff('day', m.date, s.study_date)), m.date, m.id) lvef_percent
   from studies s join measurements m using (patient_id)
   where m.name = 'lvef_percent'
     and abs(date_diff('day', m.date, s.study_date)) <= {LVEF_WINDOW_DAYS}
-    and (m.study_uid is null or m.study_uid = s.study_uid)
   group by s.study_uid
 ) m using (study_uid)
 order by s.study_uid

@@ -229,8 +229,9 @@ def test_prune_spares_what_nobody_could_look_at(embed, tmp_path, archive, monkey
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)  # root reads everything, whatever the mode
-    report = embed(prune=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", refuse)  # root reads everything, whatever the mode
+        report = embed(prune=True)
     assert report.no_longer_there == 0
     assert report.by_code["unreadable"] == 1
     assert len(atlas(tmp_path).videos()) == 6
