@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -100,10 +100,10 @@ def false_progression(repeats: int, floor: FloorChoice, *, seed: int = SEED) -> 
     rng = np.random.default_rng(seed)
     wrong, found = [], []
     for _ in range(repeats):
-        study = run_study(Plan(floor, repeats=2), draw(rng).inputs)
+        study = run_study(Plan(floor, repeats=2), _changes_alone(draw(rng)))
         fresh = draw(rng)
         # Judged by the same floor, on the vectors that it was measured on.
-        other = run_study(Plan(floor, repeats=2), fresh.inputs)
+        other = run_study(Plan(floor, repeats=2), _changes_alone(fresh))
         beyond = other.pairs["change"].to_numpy() > study.floor.threshold
         same = (fresh.moved == 0) & ~fresh.treated
         wrong.append(beyond[same].mean())
@@ -113,6 +113,11 @@ def false_progression(repeats: int, floor: FloorChoice, *, seed: int = SEED) -> 
         "se": float(np.std(wrong, ddof=1) / repeats**0.5),
         "power": float(np.mean(found)),
     }
+
+
+def _changes_alone(drawn: Serial) -> Inputs:
+    """Return inputs without a direction: no slopes over years are fitted, which take long."""
+    return replace(drawn.inputs, axis=None)
 
 
 def main() -> None:
