@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analytics.progression.pairs import mark_between, serial_pairs
-from analytics.progression.study import FLOORS, FloorChoice, Inputs, Plan, run_study
+from analytics.progression.study import FLOORS, FloorChoice, Inputs, Plan, score_pairs
 from benchmarks.record import write
 
 PATIENTS = 150
@@ -100,11 +100,11 @@ def false_progression(repeats: int, floor: FloorChoice, *, seed: int = SEED) -> 
     rng = np.random.default_rng(seed)
     wrong, found = [], []
     for _ in range(repeats):
-        study = run_study(Plan(floor, repeats=2), _changes_alone(draw(rng)))
+        floor_found, _ = score_pairs(Plan(floor), draw(rng).inputs)
         fresh = draw(rng)
         # Judged by the same floor, on the vectors that it was measured on.
-        other = run_study(Plan(floor, repeats=2), _changes_alone(fresh))
-        beyond = other.pairs["change"].to_numpy() > study.floor.threshold
+        _, other = score_pairs(Plan(floor), fresh.inputs)
+        beyond = other["change"].to_numpy() > floor_found.threshold
         same = (fresh.moved == 0) & ~fresh.treated
         wrong.append(beyond[same].mean())
         found.append(beyond[fresh.moved > 0.5].mean())
@@ -113,11 +113,6 @@ def false_progression(repeats: int, floor: FloorChoice, *, seed: int = SEED) -> 
         "se": float(np.std(wrong, ddof=1) / repeats**0.5),
         "power": float(np.mean(found)),
     }
-
-
-def _changes_alone(drawn: Serial) -> Inputs:
-    """Return inputs without a direction: no slopes over years are fitted, which take long."""
-    return replace(drawn.inputs, axis=None)
 
 
 def main() -> None:

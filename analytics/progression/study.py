@@ -148,21 +148,7 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
     UsageError
         No patient has two exams, or there is too little for a noise floor.
     """
-    if inputs.pairs.empty:
-        raise UsageError(
-            "no patient of the cohort has two exams with a date",
-            "choose a cohort with every exam of its patients: cohort create NAME --index every",
-        )
-    unchanged = are_unchanged(inputs.pairs, days=plan.unchanged_days)
-    floor, change = _floor(plan, inputs, unchanged)
-    pairs = inputs.pairs.assign(
-        change=change,
-        score=floor.scores(change),
-        p=floor.p(change),
-        beyond=change > floor.threshold,
-        unchanged=unchanged,
-        toward_disease=_toward_disease(inputs, unchanged),
-    )
+    floor, pairs = score_pairs(plan, inputs)
     if inputs.stenosis is not None:
         prior, now = _rows(inputs)
         percent = inputs.stenosis.to_numpy(np.float64)
@@ -188,6 +174,38 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         ),
         inputs=inputs,
     )
+
+
+def score_pairs(plan: Plan, inputs: Inputs) -> tuple[NoiseFloor, pd.DataFrame]:
+    """Measure the change of every pair against the noise floor, and no more.
+
+    Returns
+    -------
+    tuple of NoiseFloor and DataFrame
+        The pairs with change, score, p, beyond, unchanged and toward_disease, see
+        `ProgressionStudy`.
+
+    Raises
+    ------
+    UsageError
+        As for `run_study`.
+    """
+    if inputs.pairs.empty:
+        raise UsageError(
+            "no patient of the cohort has two exams with a date",
+            "choose a cohort with every exam of its patients: cohort create NAME --index every",
+        )
+    unchanged = are_unchanged(inputs.pairs, days=plan.unchanged_days)
+    floor, change = _floor(plan, inputs, unchanged)
+    pairs = inputs.pairs.assign(
+        change=change,
+        score=floor.scores(change),
+        p=floor.p(change),
+        beyond=change > floor.threshold,
+        unchanged=unchanged,
+        toward_disease=_toward_disease(inputs, unchanged),
+    )
+    return floor, pairs
 
 
 def _numbers(inputs: Inputs) -> dict[str, ArrayLike]:

@@ -78,6 +78,7 @@ class Progression(CohortStudies):
             When the store has no such patient.
         """
         from analytics.progression.timeline import timeline
+        from angioatlas.progression.study import scored_pairs
 
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         names = {patient, *((identity.patient(patient),) if identity else ())}
@@ -94,7 +95,8 @@ class Progression(CohortStudies):
             }
         exams = studies[studies["patient_id"] == who].rename(columns={"study_date": "date"})
         try:
-            pairs = self.progression(encoder=encoder, findings="none").study.pairs
+            members, space = self._studied(self.choose_cohort(index="every"), encoder)
+            pairs = scored_pairs(self.store, members, encoder_id=space)
         except UsageError:  # too few exams in the store for a noise floor: no scores
             pairs = pd.DataFrame(columns=["study_uid", "score"])
         return timeline(exams, pairs, *rows.values())

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import pandas as pd
 
-from analytics.progression.study import Plan, ProgressionStudy, run_study
+from analytics.progression.study import Plan, ProgressionStudy, run_study, score_pairs
 from analytics.report.progression import progression_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.progression.gather import gather
@@ -90,3 +90,16 @@ def progression(
             store, snapshot, cohort, encoder_id=encoder_id, reader=reader, source=source
         )
     return ProgressionResult(run_study(plan, inputs), cohort.cohort_id, encoder_id)
+
+
+def scored_pairs(store: Store, cohort: CohortMembers, *, encoder_id: str) -> pd.DataFrame:
+    """Return the pairs of exams of a cohort with their scores, and nothing that takes long.
+
+    Raises
+    ------
+    UsageError
+        There is too little for a noise floor.
+    """
+    with store.snapshot(cohort.store_version) as snapshot:
+        inputs = gather(store, snapshot, cohort, encoder_id=encoder_id, reader=None, source="none")
+    return score_pairs(Plan(), inputs)[1]
