@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from analytics.leakage import (
     DUPLICATE_COSINE,
@@ -149,7 +150,8 @@ def join_predictors(
     )
     width, embedding = 0, pd.DataFrame(index=index.index)
     if reads_embeddings(sets):
-        keys, vectors = _vectors(snapshot, encoder_id, index["study_uid"])
+        found, vectors = vectors_of(snapshot, encoder_id, Level.STUDY, index["study_uid"])
+        keys = {uid: i for i, uid in enumerate(found["uid"].to_pylist())}
         index = index[index["study_uid"].isin(keys)].reset_index(drop=True)
         if index.empty:
             raise UsageError(
@@ -214,10 +216,7 @@ def check(
             leaks += from_the_future(options.table, table)
         checks.append("predictors from after the index date (of the store's own none is read)")
     if reads_embeddings(sets):
-        keys = snapshot.keys(encoder_id, Level.VIDEO)
-        mine = set(table["study_uid"])
-        keys = keys.filter([uid in mine for uid in keys["study_uid"].to_pylist()])
-        keys, vectors = snapshot.vectors(encoder_id, Level.VIDEO, keys=keys)
+        keys, vectors = vectors_of(snapshot, encoder_id, Level.VIDEO, table["study_uid"])
         leaks += near_duplicates(
             vectors, keys["patient_id"], keys["uid"], cosine=options.same_run_cosine
         )
@@ -327,11 +326,10 @@ def shares(values: pd.Series) -> str:
     return ", ".join(f"{name} {share:.1%}" for name, share in shares.head(6).items())
 
 
-def _vectors(
-    snapshot: Snapshot, encoder_id: str, uids: pd.Series
-) -> tuple[dict[str, int], np.ndarray]:
-    keys = snapshot.keys(encoder_id, Level.STUDY)
-    wanted = set(uids)
-    keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
-    keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
-    return {uid: i for i, uid in enumerate(keys["uid"].to_pylist())}, vectors
+def vectors_of(
+    snapshot: Snapshot, encoder_id: str, level: Level, study_uids: Iterable[str]
+) -> tuple[pa.Table, np.ndarray]:
+    """Return the keys and vectors of some studies, or of their videos; see `Snapshot.vectors`."""
+    wanted, keys = set(study_uids), snapshot.keys(encoder_id, level)
+    keys = keys.filter([uid in wanted for uid in keys["study_uid"].to_pylist()])
+    return snapshot.vectors(encoder_id, level, keys=keys)

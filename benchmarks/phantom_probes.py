@@ -40,7 +40,7 @@ def truths(studies: list[PhantomStudy]) -> pd.DataFrame:
     for study in studies:
         states = {name: study.visible.state(name) for name in SEGMENTS}
         percent = {name: state.stenosis_percent for name, state in states.items()}
-        worst = {v: max(percent[s] for s in own) for v, own in VESSELS.items() if len(own) > 1}
+        worst = {v: max(percent[s] for s in own) for v, own in VESSELS.items()}
         row = {f"{n} {_SIGNIFICANT}": p > SIGNIFICANT_PERCENT for n, p in (percent | worst).items()}
         for name, state in states.items():
             row |= {

@@ -34,12 +34,12 @@ SEGMENTS: Final[dict[str, str]] = {
 """Short name, as in every table, and name in words; in anatomical order."""
 
 VESSELS: Final[dict[str, tuple[str, ...]]] = {
-    "left main": ("left_main",),
     "LAD": ("prox_lad", "mid_lad", "dist_lad", "D1", "D2"),
     "LCX": ("prox_lcx", "mid_lcx", "dist_lcx", "om1", "om2", "bx", "lvp"),
     "RCA": ("prox_rca", "mid_rca", "dist_rca", "pda", "posterolateral"),
 }
-"""Which segments belong to each vessel; the ramus counts as one of the circumflex."""
+"""Which segments belong to each vessel, the left main to none of the three; the ramus counts as one
+of the circumflex."""
 
 SIGNIFICANT_PERCENT: Final = 70
 """A stenosis is significant strictly above this, in every segment, the left main included."""

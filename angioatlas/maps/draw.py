@@ -19,6 +19,7 @@ from analytics.report.document import plain
 from analytics.report.maps import MapFacts, map_report
 from angioatlas.maps.facts import known_findings
 from angioatlas.report_files import write_report
+from angioatlas.studied import vectors_of
 from core.errors import UsageError
 from core.schema import Level
 from store.registry import Registry, SavedProjection
@@ -96,11 +97,10 @@ def draw(
     UsageError
         There are too few, or the name is another map's.
     """
-    keys = snapshot.keys(encoder_id, level)
-    if members is not None:
-        wanted = set(members)
-        keys = keys.filter([uid in wanted for uid in keys["study_uid"].to_pylist()])
-    keys, vectors = snapshot.vectors(encoder_id, level, keys=keys)
+    if members is None:
+        keys, vectors = snapshot.vectors(encoder_id, level)
+    else:
+        keys, vectors = vectors_of(snapshot, encoder_id, level, members)
     drawn = fit_projection(vectors, spec)
     quality = map_quality(vectors, drawn.coordinates, seed=spec.seed)
     uids = keys["uid"].to_pylist()

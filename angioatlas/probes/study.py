@@ -19,7 +19,7 @@ from analytics.report.probes import ProbeFacts, probe_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.probes.targets import by_heads, by_text, percents, truths
 from angioatlas.report_files import write_report
-from angioatlas.studied import provenance
+from angioatlas.studied import provenance, vectors_of
 from core.errors import UsageError
 from core.schema import Level
 from embedder.encoders.spec import TextEmbedder
@@ -107,15 +107,11 @@ def probe_findings(
         Too few exams have measured stenoses.
     """
     with store.snapshot(cohort.store_version) as snapshot:
-        keys = snapshot.keys(encoder_id, Level.STUDY)
-        wanted = set(cohort.members["study_uid"])
-        keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
-        keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
+        wanted = cohort.members["study_uid"]
+        keys, vectors = vectors_of(snapshot, encoder_id, Level.STUDY, wanted)
         uids = keys["uid"].to_pylist()
         row = {uid: i for i, uid in enumerate(uids)}
-        views = snapshot.keys(encoder_id, Level.VIDEO)
-        views = views.filter([uid in row for uid in views["study_uid"].to_pylist()])
-        views, videos = snapshot.vectors(encoder_id, Level.VIDEO, keys=views)
+        views, videos = vectors_of(snapshot, encoder_id, Level.VIDEO, uids)
         study_of = np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64)
         truth, percent = truths(snapshot, uids), percents(snapshot, uids)
         told_by_heads = by_heads(snapshot, uids, list(truth.columns), encoder_id=encoder_id)

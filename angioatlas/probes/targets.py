@@ -16,14 +16,13 @@ from store.snapshot import Snapshot
 
 _STENOSIS: Final = FINDINGS[0]
 _BINARY: Final = ("cto", "thrombus", "calcification")
-_VESSELS: Final = {name: segments for name, segments in VESSELS.items() if len(segments) > 1}
 _SIGNIFICANT: Final = f"> {SIGNIFICANT_PERCENT} %"
 
 
 def percents(snapshot: Snapshot, uids: Sequence[str]) -> pd.DataFrame:
     """Return measured percent stenoses of exams: a column a segment, and a vessel (its worst)."""
     measured = measured_stenoses(snapshot).reindex(list(uids)).reset_index(drop=True)
-    for vessel, segments in _VESSELS.items():
+    for vessel, segments in VESSELS.items():
         measured[vessel] = measured[list(segments)].max(axis=1)
     return measured
 
@@ -67,7 +66,7 @@ def by_heads(
     rows = snapshot.findings(encoder_id, heads[0]).to_pandas().set_index("study_uid")
     rows = rows.reindex(list(uids)).reset_index(drop=True)
     percent = pd.DataFrame({name: rows[head_name(name, _STENOSIS)] for name in SEGMENTS})
-    for vessel, segments in _VESSELS.items():
+    for vessel, segments in VESSELS.items():
         percent[vessel] = percent[list(segments)].max(axis=1)
     said: dict[str, pd.Series] = {}
     by_name = {finding.column: finding for finding in FINDINGS}

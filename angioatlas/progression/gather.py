@@ -13,7 +13,7 @@ from analytics.progression.pairs import mark_between, serial_pairs
 from analytics.progression.study import Inputs
 from angioatlas.cohorts import CohortMembers
 from angioatlas.stenoses import measured_stenoses
-from angioatlas.studied import provenance
+from angioatlas.studied import provenance, vectors_of
 from angioatlas.study_view import study_view
 from core.errors import UsageError
 from core.labels import LabelKind
@@ -66,10 +66,8 @@ def gather(
     UsageError
         No exam has a vector, or the source is not there.
     """
-    keys = snapshot.keys(encoder_id, Level.STUDY)
-    wanted = set(cohort.members["study_uid"])
-    keys = keys.filter([uid in wanted for uid in keys["uid"].to_pylist()])
-    keys, vectors = snapshot.vectors(encoder_id, Level.STUDY, keys=keys)
+    wanted = cohort.members["study_uid"]
+    keys, vectors = vectors_of(snapshot, encoder_id, Level.STUDY, wanted)
     if not keys.num_rows:
         raise UsageError(
             f"no exam of the cohort has a vector of {encoder_id}",
@@ -85,9 +83,7 @@ def gather(
         }
     )
     row = {uid: i for i, uid in enumerate(uids)}
-    views = snapshot.keys(encoder_id, Level.VIDEO)
-    views = views.filter([uid in row for uid in views["study_uid"].to_pylist()])
-    views, videos = snapshot.vectors(encoder_id, Level.VIDEO, keys=views)
+    views, videos = vectors_of(snapshot, encoder_id, Level.VIDEO, uids)
     events = snapshot.labels(LabelKind.EVENTS).to_pandas()
     procedures = snapshot.labels(LabelKind.PROCEDURES).to_pandas()
     pairs = mark_between(serial_pairs(exams), procedures, events)
