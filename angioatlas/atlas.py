@@ -45,8 +45,6 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
-from embedder.encoders.registry import find_encoder, load_text_encoder
-from embedder.encoders.spec import TextEmbedder
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
@@ -67,7 +65,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
         self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
-        self._readers: dict[str, TextEmbedder] = {}
 
     @classmethod
     def open(
@@ -193,13 +190,8 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         """
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
-            if space not in self._readers:
-                folder = find_encoder(space, self.settings.encoders_dir)
-                device = self.settings.embed.device
-                self._readers[space] = load_text_encoder(folder, device=device)
-            reader = self._readers[space]
             return retrieve_.search(
-                snapshot, self._indexes, text, reader=reader, level=Level(level), k=k
+                snapshot, self._indexes, text, reader=self._reader(space), level=Level(level), k=k
             )
 
     def similar(

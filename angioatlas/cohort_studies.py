@@ -27,6 +27,7 @@ class CohortStudies:
         self.store = store
         self.settings = settings
         self.version = version
+        self._readers: dict[str, TextEmbedder] = {}
 
     def snapshot(self) -> Snapshot:
         """Open the version that this Atlas reads, pinned until it is closed."""
@@ -105,10 +106,17 @@ class CohortStudies:
         with self.store.snapshot(members.store_version) as snapshot:
             return members, choose_space(snapshot, encoder, self.settings)
 
+    def _reader(self, space: str) -> TextEmbedder:
+        """Return the text encoder of a space, loaded once."""
+        if space not in self._readers:
+            folder = find_encoder(space, self.settings.encoders_dir)
+            device = self.settings.embed.device
+            self._readers[space] = load_text_encoder(folder, device=device)
+        return self._readers[space]
+
     def _text_reader(self, space: str) -> TextEmbedder | None:
         try:
-            folder = find_encoder(space, self.settings.encoders_dir)
-            return load_text_encoder(folder, device=self.settings.embed.device)
+            return self._reader(space)
         except (NotFoundError, EncoderError):  # no folder, or it reads no text
             return None
 
