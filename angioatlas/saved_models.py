@@ -1,4 +1,4 @@
-"""Models that were saved, of every kind; needs no estimator to tell."""
+"""Which models are saved, of every kind; needs no estimator to tell."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analytics.leakage import Leak
-from angioatlas.cohorts import CohortMembers
-from core.errors import UsageError
-from store.registry import Registry, SavedModel
+from store.registry import Registry
 from store.store import Store
 
 
@@ -46,33 +43,3 @@ def first_of_summary(told: dict[str, Any], measure: str) -> float | None:
     summary = told.get("summary") or [{}]
     value: float | None = summary[0].get(measure)
     return value
-
-
-def described(saved: SavedModel, kind: str, encoder_id: str) -> dict[str, Any]:
-    """Return the description of a model that is to be applied.
-
-    Raises
-    ------
-    UsageError
-        The model is of another kind, or reads embeddings of another encoder.
-    """
-    if saved.kind != kind:
-        raise UsageError(f"the model {saved.name!r} is one of {saved.kind}, not of {kind}")
-    if saved.encoder_id and saved.encoder_id != encoder_id:
-        raise UsageError(
-            f"the model {saved.name!r} reads embeddings of {saved.encoder_id}, not of {encoder_id}",
-            "embed the studies with that encoder, or fit a model to these embeddings",
-        )
-    told: dict[str, Any] = json.loads(saved.description)
-    return told
-
-
-def in_training(store: Store, saved: SavedModel, cohort: CohortMembers) -> list[Leak]:
-    """Find patients of a cohort that a model was fitted to, when this store knows its cohort."""
-    known = {each.cohort_id: each for each in Registry(store.tables).cohorts()}
-    if saved.cohort_id == cohort.cohort_id:
-        return [Leak("the model was fitted to this very cohort", (cohort.name or "",))]
-    if saved.cohort_id not in known:
-        return []
-    both = set(known[saved.cohort_id].patient_ids) & set(cohort.members["patient_id"])
-    return [Leak("patients that the model was fitted to", tuple(sorted(both)))] if both else []

@@ -15,7 +15,7 @@ from analytics.model_files import spec_values
 from angioatlas.cohorts import CohortMembers
 from angioatlas.lvef.gather import gather
 from angioatlas.lvef.study import KIND, LvefResult
-from angioatlas.saved_models import described, in_training
+from angioatlas.model_store import described, in_training
 from angioatlas.studied import StudyOptions, join_predictors
 from store.registry import SavedModel
 from store.store import Store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import Any, final
 from analytics.lvef.persistence import dump_model
 from analytics.lvef.study import LvefStudy, OnStep, Plan, run_study
 from analytics.preparation import EMBEDDING
-from analytics.report.document import plain
 from analytics.report.lvef import lvef_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.lvef.gather import gather
+from angioatlas.model_store import chosen_model, store_model
 from angioatlas.report_files import write_report
-from angioatlas.studied import CLINICAL, StudyOptions, check_dates, wanted_sets
-from core.errors import UsageError
-from store.registry import Registry, SavedModel
+from angioatlas.studied import StudyOptions, check_dates, wanted_sets
+from store.registry import SavedModel
 from store.store import Store
 
 KIND = "lvef"
@@ -103,12 +101,7 @@ def save_model(store: Store, result: LvefResult, name: str, predictors: str) -> 
         A side was held out, so that there is no model of everybody, or the name is taken.
     """
     study = result.study
-    if predictors not in study.models:
-        raise UsageError(
-            f"there is no model of {predictors!r} fitted to the whole cohort",
-            "leave the hold-out away, or name one of " + ", ".join(study.models or ["none"]),
-        )
-    model = study.models[predictors]
+    model = chosen_model(study.models, predictors)
     payload = dump_model(model, float(study.inputs.table["measured"].mean()))
     description = {
         "target": asdict(study.plan.target),
@@ -116,14 +109,12 @@ def save_model(store: Store, result: LvefResult, name: str, predictors: str) -> 
         "clinical": [each for each in model.columns if not each.startswith(EMBEDDING)],
         "summary": study.summary()[lambda rows: rows["predictors"] == predictors],
     }
-    return Registry(store.tables).save_model(
-        SavedModel(
-            name,
-            hashlib.sha256(payload).hexdigest(),
-            KIND,
-            result.cohort_id,
-            result.encoder_id if predictors != CLINICAL else "",
-            json.dumps(plain(description), sort_keys=True),
-            payload,
-        )
+    return store_model(
+        store,
+        name,
+        KIND,
+        payload,
+        description,
+        cohort_id=result.cohort_id,
+        encoder_id=result.encoder_id,
     )

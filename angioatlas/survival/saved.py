@@ -12,7 +12,7 @@ from analytics.leakage import refuse
 from analytics.survival.persistence import load_model
 from analytics.survival.study import Applied, Inputs, Plan, validate_elsewhere
 from angioatlas.cohorts import CohortMembers
-from angioatlas.saved_models import described, in_training
+from angioatlas.model_store import described, in_training
 from angioatlas.studied import StudyOptions, join_predictors, provenance
 from angioatlas.survival.gather import gather
 from angioatlas.survival.study import KIND, SurvivalResult

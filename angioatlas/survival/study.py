@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,14 @@ from typing import Any, final
 import numpy as np
 
 from analytics.preparation import EMBEDDING
-from analytics.report.document import plain
 from analytics.report.survival import survival_report
 from analytics.survival.persistence import dump_model
 from analytics.survival.protocol import risk_thresholds
 from analytics.survival.study import Inputs, OnStep, Plan, SurvivalStudy, run_study
 from angioatlas.cohorts import CohortMembers
+from angioatlas.model_store import chosen_model, store_model
 from angioatlas.report_files import write_report
 from angioatlas.studied import (
-    CLINICAL,
     StudyOptions,
     check_dates,
     held_out,
@@ -27,8 +25,7 @@ from angioatlas.studied import (
     wanted_sets,
 )
 from angioatlas.survival.gather import gather
-from core.errors import UsageError
-from store.registry import Registry, SavedModel
+from store.registry import SavedModel
 from store.store import Store
 
 KIND = "survival"
@@ -130,13 +127,9 @@ def save_model(store: Store, result: SurvivalResult, name: str, predictors: str)
     UsageError
         A side was held out, so that there is no model of everybody, or the name is taken.
     """
-    if predictors not in result.study.models:
-        raise UsageError(
-            f"there is no model of {predictors!r} fitted to the whole cohort",
-            "leave the hold-out away, or name one of " + ", ".join(result.study.models or ["none"]),
-        )
     study = result.study
-    payload = dump_model(study.models[predictors], result.thresholds[predictors])
+    model = chosen_model(study.models, predictors)
+    payload = dump_model(model, result.thresholds[predictors])
     description = {
         "endpoint": {
             "name": study.plan.endpoint.name,
@@ -145,19 +138,15 @@ def save_model(store: Store, result: SurvivalResult, name: str, predictors: str)
         "rules": vars(study.plan.rules),
         "horizons_days": study.plan.horizons_days,
         "predictors": predictors,
-        "clinical": [
-            name for name in study.models[predictors].columns if not name.startswith(EMBEDDING)
-        ],
+        "clinical": [each for each in model.columns if not each.startswith(EMBEDDING)],
         "summary": study.summary()[lambda rows: rows["predictors"] == predictors],
     }
-    return Registry(store.tables).save_model(
-        SavedModel(
-            name,
-            hashlib.sha256(payload).hexdigest(),
-            KIND,
-            result.cohort_id,
-            result.encoder_id if predictors != CLINICAL else "",
-            json.dumps(plain(description), sort_keys=True),
-            payload,
-        )
+    return store_model(
+        store,
+        name,
+        KIND,
+        payload,
+        description,
+        cohort_id=result.cohort_id,
+        encoder_id=result.encoder_id,
     )
