@@ -74,6 +74,14 @@ class StudyOptions:
     same_run_cosine: float = DUPLICATE_COSINE
 
 
+def of_exams(
+    sets: Mapping[str, pd.DataFrame], index: pd.DataFrame, table: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the predictors of the exams of `table`, which are some of those of `index`."""
+    rows = index.reset_index().set_index("study_uid")["index"][table["study_uid"]].to_numpy()
+    return {name: x.iloc[rows].reset_index(drop=True) for name, x in sets.items()}
+
+
 def reads_embeddings(sets: Iterable[str]) -> bool:
     """Tell whether any of some sets of predictors has an embedding."""
     return bool({EMBEDDINGS, BOTH} & set(sets))

@@ -13,6 +13,7 @@ from analytics.preparation import FILLING
 from analytics.report import lvef_figures as figures
 from analytics.report.blocks import facts, with_limits
 from analytics.report.document import Block, Document, Section
+from analytics.report.sides import kind_of, sides_in_words
 from analytics.report.tripod import TRIPOD_AI, tripod_section
 
 _KINDS: Final = {
@@ -60,9 +61,10 @@ def lvef_report(study: LvefStudy) -> Document:
     """Return the report of a study."""
     told = study.inputs.provenance
     cohort = told.get("cohort", "a cohort")
+    kind = kind_of(study.applied, study.inputs.held_out)
     return Document(
         title=f"LVEF: prediction in {cohort}",
-        subtitle=f"{_kind_of(study)}; embeddings of {told.get('encoder_id', 'no encoder')}.",
+        subtitle=f"{kind}; embeddings of {told.get('encoder_id', 'no encoder')}.",
         sections=[
             _summary(study),
             _participants(study),
@@ -93,7 +95,13 @@ def protocol_in_words(study: LvefStudy) -> list[str]:
         f"{target.window_days} days of it, before or after.",
         f"Predictors, as they were known on the day of the exam: {sets}. Missing values: "
         f"{FILLING}.",
-        _sides(study),
+        sides_in_words(
+            study.applied,
+            study.inputs.held_out,
+            folds=plan.outer_folds,
+            spread="",
+            kept="prediction intervals are those",
+        ),
         f"{_KINDS[plan.spec.kind]}. Its hyper-parameters were chosen by the squared error of "
         f"{plan.spec.inner_folds} folds of patients within the training side. Prediction intervals "
         "are conformal: predictions plus and minus a quantile of the errors of these folds, each "
@@ -104,36 +112,6 @@ def protocol_in_words(study: LvefStudy) -> list[str]:
         "samples of patients.",
         f"Seed {plan.seed}; {plan.repeats} bootstrap samples.",
     ]
-
-
-def _sides(study: LvefStudy) -> str:
-    learned = (
-        " Everything that is learned, scaling, components and the filling of gaps included, is "
-        "learned from the training side of each split."
-    )
-    if study.applied:
-        return (
-            f"External validation of the saved model {study.applied!r}: nothing was refitted, and "
-            "prediction intervals are those of its own training."
-        )
-    if not study.inputs.held_out:
-        return (
-            f"Cross-validation with {study.plan.outer_folds} folds, patients in one fold each."
-            + learned
-        )
-    (split,) = study.inputs.held_out
-    return (
-        f"Hold-out, {split.name}: {len(split.train)} exams to learn from, {len(split.test)} to be "
-        f"judged on, {len(split.left_out)} on neither side, since their patients are on the other."
-        + learned
-    )
-
-
-def _kind_of(study: LvefStudy) -> str:
-    if study.applied:
-        return f"External validation of the model {study.applied!r}"
-    held_out = study.inputs.held_out
-    return "Development and hold-out" if held_out else "Development and internal validation"
 
 
 def _summary(study: LvefStudy) -> Section:

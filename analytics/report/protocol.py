@@ -6,6 +6,7 @@ from typing import Final
 
 from analytics.endpoints import Rules
 from analytics.preparation import FILLING
+from analytics.report.sides import sides_in_words
 from analytics.survival.study import SurvivalStudy
 
 _KINDS: Final = {
@@ -41,7 +42,13 @@ def protocol_in_words(study: SurvivalStudy) -> list[str]:
         f"runs in days from the index exam. {_follow_up(plan.rules)}",
         f"Predictors, as they were known on the day of the index exam: {sets}. Missing values: "
         f"{FILLING}.",
-        _sides(study),
+        sides_in_words(
+            study.applied,
+            study.split,
+            folds=plan.outer_folds,
+            spread=", with equal shares of the event",
+            kept="groups of risk are by the thresholds",
+        ),
         f"{_KINDS[plan.spec.kind]}. Its hyper-parameters were chosen by the cross-validated "
         f"partial likelihood of {plan.spec.inner_folds} folds within the training side. Risks are "
         "cumulative incidences: the hazard of competing events is that of everybody in the "
@@ -63,29 +70,4 @@ def _follow_up(rules: Rules) -> str:
     told += " Follow-up ends with the last known date."
     return told + (
         f" Nothing after {rules.until.isoformat()} was looked at." if rules.until else ""
-    )
-
-
-_LEARNED: Final = (
-    " Everything that is learned, scaling, components and the filling of gaps included, is learned "
-    "from the training side of each split."
-)
-
-
-def _sides(study: SurvivalStudy) -> str:
-    if study.applied:
-        return (
-            f"External validation of the saved model {study.applied!r}: nothing was refitted, and "
-            "groups of risk are by the thresholds of its own training."
-        )
-    if not study.split:
-        return (
-            f"Cross-validation with {study.plan.outer_folds} folds, patients in one fold each, "
-            f"with equal shares of the event.{_LEARNED}"
-        )
-    (split,) = study.split
-    return (
-        f"Hold-out, {split.name}: {len(split.train)} exams to learn from, {len(split.test)} to be "
-        f"judged on, {len(split.left_out)} on neither side, since their patients are on the other."
-        f"{_LEARNED}"
     )

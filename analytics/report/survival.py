@@ -11,6 +11,7 @@ from analytics.report import survival_figures as figures
 from analytics.report.blocks import facts, with_limits
 from analytics.report.document import Block, Document, Section
 from analytics.report.protocol import protocol_in_words
+from analytics.report.sides import kind_of
 from analytics.report.tripod import TRIPOD_AI, tripod_section
 from analytics.survival.study import SurvivalStudy
 from analytics.survival.validation import Validation
@@ -32,7 +33,7 @@ def survival_report(study: SurvivalStudy) -> Document:
     cohort = study.provenance.get("cohort", "a cohort")
     return Document(
         title=f"{endpoint.upper() if endpoint == 'mace' else endpoint}: prediction in {cohort}",
-        subtitle=f"{_kind_of(study)}; embeddings of {encoder}.",
+        subtitle=f"{kind_of(study.applied, study.split)}; embeddings of {encoder}.",
         sections=[
             _summary(study),
             _participants(study),
@@ -48,12 +49,6 @@ def survival_report(study: SurvivalStudy) -> Document:
         ],
         data=_data(study),
     )
-
-
-def _kind_of(study: SurvivalStudy) -> str:
-    if study.applied:
-        return f"External validation of the model {study.applied!r}"
-    return "Development and internal validation" if not study.split else "Development and hold-out"
 
 
 def _summary(study: SurvivalStudy) -> Section:

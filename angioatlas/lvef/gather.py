@@ -16,6 +16,7 @@ from angioatlas.studied import (
     check,
     held_out,
     join_predictors,
+    of_exams,
     participants,
     provenance,
     quartiles,
@@ -63,8 +64,7 @@ def gather(
             "take a wider --window-days, or import measurements: angioatlas labels import PATH",
         )
     steps.append((within, len(table), table["patient_id"].nunique()))
-    rows = index.reset_index().set_index("study_uid")["index"][table["study_uid"]].to_numpy()
-    own = {name: x.iloc[rows].reset_index(drop=True) for name, x in every.items()}
+    own = of_exams(every, index, table)
     asked = {name: own[name] for name in sets}
     measured = {
         f"{target.name}, median and quartiles": quartiles(table["measured"]),

@@ -16,6 +16,7 @@ from angioatlas.studied import (
     StudyOptions,
     check,
     join_predictors,
+    of_exams,
     participants,
     quartiles,
     reads_embeddings,
@@ -93,8 +94,7 @@ def gather(
             "import follow-up first: angioatlas labels import PATH",
         )
     steps[-1] = (steps[-1][0], len(table), table["patient_id"].nunique())
-    rows = index.reset_index().set_index("study_uid")["index"][table["study_uid"]].to_numpy()
-    own = {name: x.iloc[rows].reset_index(drop=True) for name, x in every.items()}
+    own = of_exams(every, index, table)
     asked = {name: own[name] for name in sets}
     followed = {"median follow-up in days, quartiles": quartiles(table["time_days"])}
     return Gathered(
