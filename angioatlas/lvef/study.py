@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, final
 
 from analytics.lvef.persistence import dump_model
 from analytics.lvef.study import LvefStudy, OnStep, Plan, run_study
 from analytics.preparation import EMBEDDING
+from analytics.report.document import Document
 from analytics.report.lvef import lvef_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.lvef.gather import gather
 from angioatlas.model_store import chosen_model, store_model
-from angioatlas.report_files import write_report
+from angioatlas.report_files import Reported
 from angioatlas.studied import StudyOptions, check_dates, wanted_sets
 from store.registry import SavedModel
 from store.store import Store
@@ -25,7 +25,7 @@ KIND = "lvef"
 
 @final
 @dataclass(frozen=True, eq=False)
-class LvefResult:
+class LvefResult(Reported):
     """A study of a store.
 
     Attributes
@@ -41,18 +41,12 @@ class LvefResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        found: dict[str, Any] = json.loads(lvef_report(self.study).json())
+        found: dict[str, Any] = json.loads(self.document().json())
         return found
 
-    def write(self, html: Path) -> tuple[Path, Path]:
-        """Write the report, and the figures behind it as JSON beside it; return both paths.
-
-        Raises
-        ------
-        UsageError
-            They cannot be written there.
-        """
-        return write_report(lvef_report(self.study), html)
+    def document(self) -> Document:
+        """Return the report."""
+        return lvef_report(self.study)
 
 
 def lvef(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
@@ -15,10 +14,10 @@ import pandas as pd
 from analytics.maps.clusters import enriched, find_clusters
 from analytics.maps.projection import MapSpec, Projection, fit_projection
 from analytics.maps.quality import MapQuality, map_quality
-from analytics.report.document import plain
+from analytics.report.document import Document, plain
 from analytics.report.maps import MapFacts, map_report
 from angioatlas.maps.facts import known_findings
-from angioatlas.report_files import write_report
+from angioatlas.report_files import Reported
 from angioatlas.studied import vectors_of
 from core.errors import UsageError
 from core.schema import Level
@@ -32,7 +31,7 @@ SHOWN_Q: Final = 0.05
 
 @final
 @dataclass(frozen=True, eq=False)
-class MapResult:
+class MapResult(Reported):
     """A map as it is shown.
 
     Attributes
@@ -57,16 +56,10 @@ class MapResult:
     gone: int
     about: dict[str, Any]
 
-    def write(self, html: Path) -> tuple[Path, Path]:
-        """Write the map as a page, and its figures as JSON beside it; return both paths.
-
-        Raises
-        ------
-        UsageError
-            They cannot be written there.
-        """
+    def document(self) -> Document:
+        """Return the report."""
         told = MapFacts(self.name, self.dots, self.islands, self.quality, self.about)
-        return write_report(map_report(told), html)
+        return map_report(told)
 
 
 def draw(

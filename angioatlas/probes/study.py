@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -14,11 +13,11 @@ from analytics.leakage import known_to_the_encoder, refuse
 from analytics.probes.attention import probe_views
 from analytics.probes.compare import compare, differences
 from analytics.probes.linear import probe
-from analytics.report.document import plain
+from analytics.report.document import Document, plain
 from analytics.report.probes import ProbeFacts, probe_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.probes.targets import by_heads, by_text, percents, truths
-from angioatlas.report_files import write_report
+from angioatlas.report_files import Reported
 from angioatlas.studied import provenance, vectors_of
 from core.errors import UsageError
 from core.schema import Level
@@ -32,7 +31,7 @@ _FEWEST = 40
 
 @final
 @dataclass(frozen=True, eq=False)
-class ProbeResult:
+class ProbeResult(Reported):
     """What a study found.
 
     Attributes
@@ -61,18 +60,12 @@ class ProbeResult:
         told: dict[str, Any] = plain(vars(self))
         return told
 
-    def write(self, html: Path) -> tuple[Path, Path]:
-        """Write the report, and the figures behind it as JSON beside it; return both paths.
-
-        Raises
-        ------
-        UsageError
-            They cannot be written there.
-        """
+    def document(self) -> Document:
+        """Return the report."""
         told = ProbeFacts(
             self.table, self.errors, self.differences, self.exams, self.patients, self.about
         )
-        return write_report(probe_report(told), html)
+        return probe_report(told)
 
 
 def probe_findings(

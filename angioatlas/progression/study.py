@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
 
 from analytics.progression.study import Plan, ProgressionStudy, run_study, score_pairs
+from analytics.report.document import Document
 from analytics.report.progression import progression_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.progression.gather import gather
-from angioatlas.report_files import write_report
+from angioatlas.report_files import Reported
 from embedder.encoders.spec import TextEmbedder
 from store.store import Store
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class ProgressionResult:
+class ProgressionResult(Reported):
     """A study of a store.
 
     Attributes
@@ -43,18 +43,12 @@ class ProgressionResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        found: dict[str, Any] = json.loads(progression_report(self.study).json())
+        found: dict[str, Any] = json.loads(self.document().json())
         return found
 
-    def write(self, html: Path) -> tuple[Path, Path]:
-        """Write the report, and the figures behind it as JSON beside it; return both paths.
-
-        Raises
-        ------
-        UsageError
-            They cannot be written there.
-        """
-        return write_report(progression_report(self.study), html)
+    def document(self) -> Document:
+        """Return the report."""
+        return progression_report(self.study)
 
 
 def progression(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from analytics.preparation import EMBEDDING
+from analytics.report.document import Document
 from analytics.report.survival import survival_report
 from analytics.survival.persistence import dump_model
 from analytics.survival.protocol import risk_thresholds
 from analytics.survival.study import Inputs, OnStep, Plan, SurvivalStudy, run_study
 from angioatlas.cohorts import CohortMembers
 from angioatlas.model_store import chosen_model, store_model
-from angioatlas.report_files import write_report
+from angioatlas.report_files import Reported
 from angioatlas.studied import (
     StudyOptions,
     check_dates,
@@ -34,7 +34,7 @@ KIND = "survival"
 
 @final
 @dataclass(frozen=True, eq=False)
-class SurvivalResult:
+class SurvivalResult(Reported):
     """A study of a store.
 
     Attributes
@@ -53,18 +53,12 @@ class SurvivalResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
-        found: dict[str, Any] = json.loads(survival_report(self.study).json())
+        found: dict[str, Any] = json.loads(self.document().json())
         return found
 
-    def write(self, html: Path) -> tuple[Path, Path]:
-        """Write the report, and the figures behind it as JSON beside it; return both paths.
-
-        Raises
-        ------
-        UsageError
-            They cannot be written there.
-        """
-        return write_report(survival_report(self.study), html)
+    def document(self) -> Document:
+        """Return the report."""
+        return survival_report(self.study)
 
 
 def survival(
