@@ -321,12 +321,14 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         """Write what is visible as DuckDB, Parquet or CSV; see `export.export`."""
         out = Path(out)
         with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
             return export_.export(
                 snapshot,
                 out,
                 store=self.store,
-                encoder_id=choose_space(snapshot, encoder, self.settings),
+                encoder_id=space,
                 format=export_.choose_format(out, None if format is None else Format(format)),
+                reader=self._text_reader(space),
                 source_paths=source_paths,
                 reports=reports,
                 overwrite=overwrite,

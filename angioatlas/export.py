@@ -16,13 +16,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from angioatlas.export_views import VIEWS
 from angioatlas.findings import long_table
+from angioatlas.progression.table import progression_table
 from angioatlas.saved_tables import cohort_table, projection_table
 from core.errors import StoreError, UsageError
 from core.labels import LabelKind
 from core.provenance import RESEARCH_USE, software, utc_now
 from core.schema import EMBEDDING_DIM, Format, Level
 from core.segments import HEADS
+from embedder.encoders.spec import TextEmbedder
 from store.columns import COMMENTS
 from store.snapshot import Snapshot
 from store.store import Store
@@ -48,7 +51,7 @@ class ExportReport:
     labels: dict[str, int]
     """Rows of each label table; reports only when they were asked for."""
     saved: dict[str, int]
-    """Members of saved cohorts, and dots of saved maps."""
+    """Members of saved cohorts, dots of saved maps, and pairs of serial exams."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -83,6 +86,7 @@ def export(
     store: Store,
     encoder_id: str,
     format: Format,
+    reader: TextEmbedder | None = None,
     source_paths: bool = False,
     reports: bool = False,
     overwrite: bool = False,
@@ -100,6 +104,8 @@ def export(
     encoder_id : str
         The space whose vectors are written.
     format : Format
+    reader : TextEmbedder, optional
+        Of the encoder: tells what is toward disease between serial exams.
     source_paths : bool
         Also write `source_uri`; file paths may name patients.
     reports : bool
@@ -134,9 +140,16 @@ def export(
                 "projections": _write_rows(
                     connection, "projections", projection_table(store, encoder_id)
                 ),
+                "progression": _write_rows(
+                    connection,
+                    "progression",
+                    progression_table(store, snapshot, encoder_id=encoder_id, reader=reader),
+                ),
             }
             _write_provenance(connection, store, snapshot, encoder_id)
-            if format is not Format.DUCKDB:
+            if format is Format.DUCKDB:
+                _write_views(connection)
+            else:
                 _copy_out(connection, partial, format, (*labels, *saved))
     return ExportReport(
         str(out),
@@ -241,6 +254,16 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tabl
     connection.unregister("arriving")
     _comment(connection, table, rows.column_names)
     return int(rows.num_rows)
+
+
+def _write_views(connection: duckdb.DuckDBPyConnection) -> None:
+    for view, query in VIEWS.items():
+        connection.execute(f"create view {view} as {query}")
+        columns = connection.table(view).columns
+        _comment(connection, view, columns)
+        if view == "exams":
+            for column, comment in COMMENTS["studies"].items():
+                _comment_on(connection, f"{view}.{column}", comment)
 
 
 def _with_heads(wide: pa.Table, heads_id: str) -> pa.Table:

@@ -16,8 +16,17 @@ from store.sql import matching
 LVEF_WINDOW_DAYS: Final = 90
 """A measured ejection fraction is taken from so many days before or after a study."""
 
-_VIEW: Final = f"""
-select s.* exclude (commit_id, input_hash), v.n_views, m.lvef_percent,
+
+def exams_sql(hidden: str) -> str:
+    """Return the query for one row a study, over ``studies``, ``videos`` and ``measurements``.
+
+    Parameters
+    ----------
+    hidden : str
+        Names of the columns of ``studies`` that are left out.
+    """
+    return f"""
+select s.* exclude ({hidden}), v.n_views, m.lvef_percent,
   row_number() over (partition by s.patient_id order by s.study_date, s.study_uid) as exam_number,
   count(*) over (partition by s.patient_id) as n_exams
 from studies s
@@ -53,7 +62,7 @@ def study_view(snapshot: Snapshot, *, encoder_id: str | None = None) -> pa.Table
         `LVEF_WINDOW_DAYS`; and per segment its findings, such as ``prox_lad_stenosis_percent`` and
         ``prox_lad_cto`` (a probability).
     """
-    rows = snapshot.sql(_VIEW)
+    rows = snapshot.sql(exams_sql("commit_id, input_hash"))
     heads = snapshot.heads(encoder_id) if encoder_id in snapshot.spaces() and encoder_id else []
     if len(heads) != 1 or encoder_id is None:
         return rows

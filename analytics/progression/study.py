@@ -149,13 +149,6 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         No patient has two exams, or there is too little for a noise floor.
     """
     floor, pairs = score_pairs(plan, inputs)
-    if inputs.stenosis is not None:
-        prior, now = _rows(inputs)
-        percent = inputs.stenosis.to_numpy(np.float64)
-        changes = segment_changes(
-            pairs, percent[prior], percent[now], list(inputs.stenosis.columns)
-        )
-        pairs = pd.concat([pairs, changes], axis=1).assign(progressed=has_progressed(changes))
     return ProgressionStudy(
         plan=plan,
         pairs=pairs,
@@ -177,13 +170,12 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
 
 
 def score_pairs(plan: Plan, inputs: Inputs) -> tuple[NoiseFloor, pd.DataFrame]:
-    """Measure the change of every pair against the noise floor, and no more.
+    """Measure the change of every pair against the noise floor, and nothing that takes long.
 
     Returns
     -------
     tuple of NoiseFloor and DataFrame
-        The pairs with change, score, p, beyond, unchanged and toward_disease, see
-        `ProgressionStudy`.
+        The pairs as `ProgressionStudy` has them.
 
     Raises
     ------
@@ -205,7 +197,12 @@ def score_pairs(plan: Plan, inputs: Inputs) -> tuple[NoiseFloor, pd.DataFrame]:
         unchanged=unchanged,
         toward_disease=_toward_disease(inputs, unchanged),
     )
-    return floor, pairs
+    if inputs.stenosis is None:
+        return floor, pairs
+    prior, now = _rows(inputs)
+    percent = inputs.stenosis.to_numpy(np.float64)
+    changes = segment_changes(pairs, percent[prior], percent[now], list(inputs.stenosis.columns))
+    return floor, pairs.join(changes).assign(progressed=has_progressed(changes))
 
 
 def _numbers(inputs: Inputs) -> dict[str, ArrayLike]:

@@ -96,7 +96,7 @@ class Progression(CohortStudies):
         exams = studies[studies["patient_id"] == who].rename(columns={"study_date": "date"})
         try:
             members, space = self._studied(self.choose_cohort(index="every"), encoder)
-            pairs = scored_pairs(self.store, members, encoder_id=space)
+            _, pairs = scored_pairs(self.store, members, encoder_id=space)
         except UsageError:  # too few exams in the store for a noise floor: no scores
             pairs = pd.DataFrame(columns=["study_uid", "score"])
         return timeline(exams, pairs, *rows.values())

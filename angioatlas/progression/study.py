@@ -8,6 +8,7 @@ from typing import Any, final
 
 import pandas as pd
 
+from analytics.progression.change import NoiseFloor
 from analytics.progression.study import Plan, ProgressionStudy, run_study, score_pairs
 from analytics.report.document import Document
 from analytics.report.progression import progression_report
@@ -36,10 +37,8 @@ class ProgressionResult(Reported):
 
     def pairs(self) -> pd.DataFrame:
         """Return every pair of exams, a row each, with lists as words."""
-        table = self.study.pairs
-        words = table["treated_segments"].map(" ".join)
-        dates = {name: table[name].dt.date for name in ("prior_date", "date")}
-        return table.assign(treated_segments=words, **dates)
+        pairs = with_plain_dates(self.study.pairs)
+        return pairs.assign(treated_segments=pairs["treated_segments"].map(" ".join))
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
@@ -86,14 +85,25 @@ def progression(
     return ProgressionResult(run_study(plan, inputs), cohort.cohort_id, encoder_id)
 
 
-def scored_pairs(store: Store, cohort: CohortMembers, *, encoder_id: str) -> pd.DataFrame:
-    """Return the pairs of exams of a cohort with their scores, and nothing that takes long.
+def scored_pairs(
+    store: Store,
+    cohort: CohortMembers,
+    *,
+    encoder_id: str,
+    reader: TextEmbedder | None = None,
+    source: str = "none",
+) -> tuple[NoiseFloor, pd.DataFrame]:
+    """Return the noise floor and the pairs of exams of a cohort, and nothing that takes long.
 
-    Raises
-    ------
-    UsageError
-        There is too little for a noise floor.
+    Parameters and errors are those of `progression`.
     """
     with store.snapshot(cohort.store_version) as snapshot:
-        inputs = gather(store, snapshot, cohort, encoder_id=encoder_id, reader=None, source="none")
-    return score_pairs(Plan(), inputs)[1]
+        inputs = gather(
+            store, snapshot, cohort, encoder_id=encoder_id, reader=reader, source=source
+        )
+    return score_pairs(Plan(), inputs)
+
+
+def with_plain_dates(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return pairs of exams whose dates have no time of day."""
+    return pairs.assign(**{name: pairs[name].dt.date for name in ("prior_date", "date")})

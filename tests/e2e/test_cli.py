@@ -155,8 +155,9 @@ def test_the_sql_of_the_documents_runs_on_an_export(store, tmp_path):
         connection.execute("set variable study = $1", [study])
         for block in blocks:
             rows = connection.sql(block).fetchall()
-            # What was saved is looked for where something is: tests/integration/test_maps.py.
-            assert rows or re.search(r"from (cohorts|projections)", block)
+            # Saved and serial things are looked for where there are some: test_maps.py and
+            # test_progression.py of tests/integration.
+            assert rows or re.search(r"from (cohorts|projections|progression|exams)", block)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])

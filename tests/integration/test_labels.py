@@ -329,12 +329,14 @@ def test_an_export_has_the_labels_and_reports_only_when_asked(tmp_path, folder, 
         ).fetchall()
     assert ("reports" in tables) == asked
     assert tables - {"reports"} == {
-        *("studies", "videos", "findings", "cohorts", "projections", "provenance"),
+        *("studies", "videos", "findings", "cohorts", "projections", "progression"),
+        *("provenance", "labels", "exams", "timeline"),
         *(kind.value for kind in LabelKind if kind is not REPORTS),
     }
     assert comments == []
     atlas.export(tmp_path / "out", format="csv", reports=asked)
     assert (tmp_path / "out/reports.csv").exists() == asked
+    assert not (tmp_path / "out/labels.csv").exists(), "views are DuckDB's"
     assert (tmp_path / "out/events.csv").read_text().startswith("patient_id,date,kind,source\n")
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
+import duckdb
+import numpy as np
 import pytest
 
 from analytics.progression.study import Plan
@@ -90,3 +94,42 @@ def test_the_timeline_of_a_patient(made):
     assert found["value"][4] == pytest.approx(score[pair["study_uid"]])
     with pytest.raises(NotFoundError, match="the store has no such patient"):
         atlas.timeline("nobody")
+
+
+def test_an_export_has_the_pairs_and_what_is_known_by_date(made, tmp_path):
+    atlas, drawn = made
+    out = tmp_path / "out.duckdb"
+    assert atlas.export(out).saved["progression"] == 120
+    result = atlas.progression()
+    document = (Path(__file__).parents[2] / "docs/export.md").read_text()
+    blocks = re.findall(r"```sql\n(.*?)```", document, flags=re.DOTALL)
+    patient = drawn.inputs.pairs["patient_id"].iloc[0]
+    with duckdb.connect(str(out), read_only=True) as connection:
+        told = connection.sql("select * from progression").df()
+        dated = connection.sql(f"select * from timeline where patient_id = '{patient}'").df()
+        labels = connection.sql("select label, count(*) from labels group by all").fetchall()
+        (courses,) = (connection.sql(block).df() for block in blocks if "from progression" in block)
+        (done,) = (connection.sql(block).df() for block in blocks if "from exams" in block)
+        exams = connection.sql("select exam_number, n_exams from exams").fetchall()
+    pairs = result.pairs()
+    assert told["study_uid"].tolist() == pairs["study_uid"].tolist()
+    for column in ("score", "toward_disease", "net_change"):
+        np.testing.assert_allclose(told[column], pairs[column].astype(float), equal_nan=True)
+    assert told["progressed"].tolist() == pairs["progressed"].tolist()
+    assert set(told["threshold"]) == {result.study.floor.threshold}
+    assert dated["what"].tolist() == atlas.timeline(patient)["what"].tolist()
+    assert dict(labels) == {"measurement": 240, "procedure": int(drawn.treated.sum())}
+    rates = result.study.rates.set_index("group")
+    assert courses["pairs"].sum() == rates.loc["natural course", "pairs"]
+    assert set(done["done"]) == {"pci"}
+    assert len(done) == drawn.treated.sum(), "each was done three days after a first exam"
+    assert sorted(set(exams)) == [(1, 2), (2, 2)]
+
+
+def test_an_export_of_too_few_exams_has_no_pairs(tmp_path):
+    serial_store(tmp_path / "atlas", 3, seed=1)
+    out = tmp_path / "out.duckdb"
+    assert Atlas.open(tmp_path / "atlas").export(out).saved["progression"] == 0
+    with duckdb.connect(str(out), read_only=True) as connection:
+        kinds = connection.sql("select kind, count(*) from timeline group by all").fetchall()
+    assert kinds == [("exam", 6)]
