@@ -27,11 +27,11 @@ from analytics.progression.study import Inputs, Plan, ProgressionStudy, run_stud
 from analytics.resampling import bootstrap, percentile_interval
 from analytics.roc import auc
 from angioatlas.phantom_mini import SHIPPED
-from angioatlas.progression.gather import AWAY, TOWARD
+from angioatlas.progression.axes import clinical_axes
 from benchmarks.phantom_retrieval.embed import Embedded, embed
 from benchmarks.phantom_retrieval.studies import StudySpec, patient_of
 from benchmarks.record import write
-from core.segments import SEGMENTS
+from core.segments import SEGMENTS, VESSELS
 from embedder.encoders.registry import load_encoder, load_text_encoder
 from embedder.encoders.spec import TextEmbedder
 from phantom.people.measurements import measure
@@ -77,14 +77,14 @@ def study_of(
         [(p.patient_id, p.follow_up.last_known_date, p.follow_up.status) for p in patients],
         columns=["patient_id", "last_known_date", "status"],
     )
-    toward, away = (reader.encode(texts).mean(axis=0) for texts in (TOWARD, AWAY))
     inputs = Inputs(
         exams=table,
         pairs=mark_between(serial_pairs(table), procedures, events),
         vectors=seen.vectors,
         videos=seen.videos,
         exam_of=seen.of_study,
-        axis=((toward - away) / np.linalg.norm(toward - away)).astype(np.float32),
+        axes=clinical_axes(reader),
+        plane=None,
         stenosis=pd.DataFrame(
             {name: np.clip(seen.head(f"{name}_stenosis"), 0, 100) for name in SEGMENTS}
         ),
@@ -136,6 +136,33 @@ def against_truth(study: ProgressionStudy, exams: list[tuple[Patient, Exam]]) ->
         "unchanged_beyond_the_floor": float(pairs["beyond"].to_numpy()[same].mean()),
         "changed_beyond_the_floor": float(pairs["beyond"].to_numpy()[much].mean()),
         "treated_beyond_the_floor": float(pairs["beyond"].to_numpy()[treated].mean()),
+    }
+
+
+def along_axes(study: ProgressionStudy, exams: list[tuple[Patient, Exam]]) -> dict[str, Any]:
+    """Return how steps along each axis go with the true changes of vessels and of LVEF."""
+    truth = pd.DataFrame(
+        [
+            {
+                "study_uid": exam.study_uid,
+                **{
+                    vessel: sum(exam.disease.state(each).stenosis_percent for each in segments)
+                    for vessel, segments in VESSELS.items()
+                },
+                "LVEF": exam.disease.lvef_percent,
+            }
+            for _, exam in exams
+        ]
+    ).set_index("study_uid")
+    stands = study.positions.set_index("study_uid")
+    now, prior = study.pairs["study_uid"], study.pairs["prior_uid"]
+    true = truth.loc[now].to_numpy(float) - truth.loc[prior].to_numpy(float)
+    return {
+        axis: {
+            name: _rho(stands.loc[now, axis].to_numpy() - stands.loc[prior, axis].to_numpy(), each)
+            for name, each in zip(truth.columns, true.T, strict=True)
+        }
+        for axis in study.inputs.axes
     }
 
 
@@ -202,6 +229,9 @@ def main() -> None:
         "seed": SEED,
         "patients": given.patients,
         "change": against_truth(study, exams),
+        "spearman_along_axes": along_axes(study, exams),
+        "before_and_after": study.treated.to_dict("records"),
+        "steps": study.steps.to_dict("records"),
         "slopes": study.years.slopes.to_dict("records"),
         # No hazards: who came once is not here, and without them events of the first years lack.
         "lvef": lvef(seen, exams),

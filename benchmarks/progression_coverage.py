@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analytics.progression.pairs import mark_between, serial_pairs
-from analytics.progression.study import FLOORS, FloorChoice, Inputs, Plan, score_pairs
+from analytics.progression.study import DISEASE, FLOORS, FloorChoice, Inputs, Plan, score_pairs
 from benchmarks.record import write
 
 PATIENTS = 150
@@ -80,7 +80,8 @@ def draw(rng: np.random.Generator, patients: int = PATIENTS) -> Serial:
         vectors=(means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32),
         videos=np.concatenate(videos).astype(np.float32),
         exam_of=np.array(exam_of, np.int64),
-        axis=axis.astype(np.float32),
+        axes={DISEASE: axis.astype(np.float32)},
+        plane=None,
         stenosis=None,
         lvef=np.full(len(table), np.nan),
         events=pd.DataFrame(columns=["patient_id", "date", "kind"]),

@@ -23,12 +23,16 @@ from analytics.progression.change import (
 )
 from analytics.progression.findings import has_progressed, segment_changes
 from analytics.progression.pairs import UNCHANGED_DAYS, are_unchanged
+from analytics.progression.trajectory import positions, steps
+from analytics.progression.treatment import before_and_after
 from analytics.progression.years import Years, tell_years
 from analytics.resampling import bootstrap, percentile_interval
 from analytics.roc import auc
 from core.errors import UsageError
 
 FloorChoice = Literal["auto", "unchanged", "halves"]
+DISEASE: Final = "disease"
+"""Name of the axis that leads toward disease."""
 FLOORS: Final[tuple[FloorChoice, ...]] = ("auto", "unchanged", "halves")
 FEWEST_EACH: Final = 5
 """Groups with fewer pairs are not compared."""
@@ -76,8 +80,10 @@ class Inputs:
     videos : float32 array of shape (videos, dim)
     exam_of : int64 array of shape (videos,)
         Row of the exam of each video.
-    axis : float32 array of shape (dim,) or None
-        Direction toward disease.
+    axes : mapping of str to float32 array of shape (dim,)
+        Directions with a clinical meaning, of length 1; `DISEASE` among them leads toward disease.
+    plane : float64 array of shape (exams, 2) or None
+        Where exams lie on a map, NaN where they are not on it; None: on no map.
     stenosis : DataFrame of shape (exams, segments) or None
         Percent, NaN where it is not known.
     lvef : float array of shape (exams,)
@@ -94,7 +100,8 @@ class Inputs:
     vectors: NDArray[np.float32]
     videos: NDArray[np.float32]
     exam_of: NDArray[np.int64]
-    axis: NDArray[np.float32] | None
+    axes: Mapping[str, NDArray[np.float32]]
+    plane: NDArray[np.float64] | None
     stenosis: pd.DataFrame | None
     lvef: NDArray[np.floating]
     events: pd.DataFrame
@@ -125,6 +132,10 @@ class ProgressionStudy:
         (Mann-Whitney, of the first pair of each patient).
     correlations : DataFrame
         what, pairs, spearman, lower, upper.
+    treated : DataFrame
+        See `analytics.progression.treatment.before_and_after`.
+    positions, steps : DataFrame
+        See `analytics.progression.trajectory`.
     years : Years
         What the years did, and events after change.
     inputs : Inputs
@@ -136,6 +147,9 @@ class ProgressionStudy:
     rates: pd.DataFrame
     comparisons: pd.DataFrame
     correlations: pd.DataFrame
+    treated: pd.DataFrame
+    positions: pd.DataFrame
+    steps: pd.DataFrame
     years: Years
     inputs: Inputs
 
@@ -149,6 +163,7 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         No patient has two exams, or there is too little for a noise floor.
     """
     floor, pairs = score_pairs(plan, inputs)
+    stands = positions(inputs.exams, pairs, inputs.vectors, inputs.axes, inputs.plane)
     return ProgressionStudy(
         plan=plan,
         pairs=pairs,
@@ -156,6 +171,9 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         rates=_rates(pairs),
         comparisons=_comparisons(plan, pairs),
         correlations=_correlations(plan, pairs),
+        treated=before_and_after(pairs, repeats=plan.repeats, seed=plan.seed),
+        positions=stands,
+        steps=steps(stands, inputs.axes, repeats=plan.repeats, seed=plan.seed),
         years=tell_years(
             inputs.exams,
             pairs,
@@ -208,8 +226,8 @@ def score_pairs(plan: Plan, inputs: Inputs) -> tuple[NoiseFloor, pd.DataFrame]:
 def _numbers(inputs: Inputs) -> dict[str, ArrayLike]:
     """Return what is followed over years."""
     found: dict[str, ArrayLike] = {"lvef_percent": inputs.lvef}
-    if inputs.axis is not None:
-        found["position toward disease"] = inputs.vectors.astype(np.float64) @ inputs.axis
+    if DISEASE in inputs.axes:
+        found["position toward disease"] = inputs.vectors.astype(np.float64) @ inputs.axes[DISEASE]
     if inputs.stenosis is not None:
         found["sum of stenoses, points"] = inputs.stenosis.sum(axis=1, min_count=1).to_numpy()
     return found
@@ -239,10 +257,10 @@ def _floor(
 
 
 def _toward_disease(inputs: Inputs, unchanged: NDArray[np.bool_]) -> NDArray[np.float64]:
-    if inputs.axis is None:
+    if DISEASE not in inputs.axes:
         return np.full(len(inputs.pairs), np.nan)
     prior, now = _rows(inputs)
-    along = (inputs.vectors[now] - inputs.vectors[prior]).astype(np.float64) @ inputs.axis
+    along = (inputs.vectors[now] - inputs.vectors[prior]).astype(np.float64) @ inputs.axes[DISEASE]
     steady = along[unchanged] if unchanged.sum() >= FEWEST else along
     spread = float((steady**2).mean() ** 0.5)
     return along / spread if spread > 0 else along

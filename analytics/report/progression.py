@@ -12,12 +12,14 @@ import plotly.graph_objects as go
 from analytics.progression.change import LEVEL
 from analytics.progression.findings import NEW_PERCENT, WORSE_POINTS
 from analytics.progression.study import ProgressionStudy
-from analytics.report.blocks import facts
+from analytics.report.blocks import facts, with_limits
 from analytics.report.document import Block, Document, Section
 from analytics.report.style import COLOURS, GREY, styled
 from analytics.report.style import fill as fill_of
 
 _SYMBOLS = ("circle", "diamond", "square")
+_PATHS = 40
+"""Patients of each course whose paths are drawn; more could not be told apart."""
 
 
 def progression_report(study: ProgressionStudy) -> Document:
@@ -38,6 +40,8 @@ def progression_report(study: ProgressionStudy) -> Document:
             Section("Protocol", [Block(each) for each in protocol_in_words(study)]),
             Section("Change", [Block(distribution(study)), *_over_time(study)]),
             _disease(study),
+            _treatment(study),
+            _trajectories(study),
             _years(study),
             Section("Provenance", [Block(facts(told))]),
         ],
@@ -72,6 +76,12 @@ def protocol_in_words(study: ProgressionStudy) -> list[str]:
         "segments that were not treated in between, has progressed.",
         "Toward disease: the difference of the embeddings along the direction from sentences of "
         "normal arteries to sentences of disease, in standard deviations of unchanged pairs.",
+        "Before and after PCI: one pair a patient, that around the first intervention if it is PCI "
+        "alone, or the first pair of who had none. Limits of the difference are of the studentised "
+        "bootstrap, p is the share of exchanges of the groups that differ as much, and the "
+        "adjusted difference is of least squares on the years between the exams (HC3).",
+        "Trajectories: how far exams stand along directions that lead from or to sentences, in "
+        "standard deviations of all exams.",
         "Slopes are of linear mixed models with an intercept of each patient, and a slope where "
         "the data bear it, of exams until a first treatment. Progression is known between two "
         "exams only: its share is Turnbull's estimate for interval-censored times. Hazard ratios "
@@ -181,6 +191,95 @@ def _disease(study: ProgressionStudy) -> Section:
 _MANY = 3
 
 
+def _treatment(study: ProgressionStudy) -> Section:
+    if not len(study.treated):
+        return Section(
+            "Before and after PCI", [Block("Too few patients, with PCI or without, to compare.")]
+        )
+    told = study.treated
+    limits = {
+        name: [with_limits(*each) for each in told[list(columns)].itertuples(index=False)]
+        for name, columns in (
+            ("difference", ("difference", "lower", "upper")),
+            ("equally far apart", ("adjusted", "adjusted_lower", "adjusted_upper")),
+        )
+    }
+    means = ["measure", "treated", "untreated", "mean_treated", "mean_untreated"]
+    return Section(
+        "Before and after PCI",
+        [
+            Block(
+                told[means].assign(**limits, p=told["p"]),
+                "Pairs around the first PCI against first pairs of patients without intervention: "
+                "means, their difference, and the difference between pairs equally far apart",
+            )
+        ],
+    )
+
+
+def _trajectories(study: ProgressionStudy) -> Section:
+    blocks = []
+    if len(study.steps):
+        blocks.append(
+            Block(
+                study.steps,
+                "Mean step from one exam to the next, in standard deviations of all exams",
+            )
+        )
+    blocks.append(
+        Block(
+            trajectories(study),
+            f"Patients from exam to exam on {_plane(study)}; the larger sign is the last exam",
+        )
+    )
+    return Section("Trajectories", blocks)
+
+
+def _plane(study: ProgressionStudy) -> str:
+    if study.inputs.plane is None:
+        return "the first two principal components of the exams"
+    return "the map"
+
+
+def trajectories(study: ProgressionStudy) -> go.Figure:
+    """Draw the paths of the first patients, those who had an intervention in between apart."""
+    found, figure = study.positions.dropna(subset=["x", "y"]), go.Figure()
+    figure.add_scatter(
+        x=found["x"].round(3),
+        y=found["y"].round(3),
+        mode="markers",
+        name="all exams",
+        marker={"color": GREY, "size": 3, "opacity": 0.4},
+    )
+    again = found[found["number"] > 1]
+    treated = again.loc[again["treatment"] != "", "patient_id"].unique()
+    courses = {
+        "natural course": again.loc[~again["patient_id"].isin(treated), "patient_id"].unique(),
+        "treated in between": treated,
+    }
+    for i, (name, patients) in enumerate(courses.items()):
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        sizes: list[int] = []
+        for patient in patients[:_PATHS]:
+            path = found[found["patient_id"] == patient]
+            # A gap after each path: all of a course are one line to the figure.
+            xs += [*path["x"].round(3), None]
+            ys += [*path["y"].round(3), None]
+            sizes += [4] * (len(path) - 1) + [9, 4]
+        figure.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines+markers",
+            name=name,
+            line={"color": COLOURS[i + 1], "dash": ("solid", "dot")[i], "width": 1},
+            marker={"symbol": _SYMBOLS[i], "size": sizes},
+        )
+    figure.update_xaxes(title="x", showticklabels=False)
+    figure.update_yaxes(title="y", showticklabels=False)
+    return styled(figure)
+
+
 def _years(study: ProgressionStudy) -> Section:
     years, blocks = study.years, []
     if len(years.slopes):
@@ -240,6 +339,8 @@ def _data(study: ProgressionStudy) -> dict[str, Any]:
         "rates": study.rates,
         "comparisons": study.comparisons,
         "correlations": study.correlations,
+        "before_and_after": study.treated,
+        "steps": study.steps,
         "slopes": study.years.slopes,
         "time_to_progression": study.years.progression,
         "hazards": study.years.hazards,

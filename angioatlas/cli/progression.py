@@ -48,9 +48,16 @@ def run(
         str,
         typer.Option("--findings", help="Stenoses from heads, measurements, none, or auto."),
     ] = "auto",
+    on_map: Annotated[
+        str | None, typer.Option("--map", help="Follow patients on this saved map of studies.")
+    ] = None,
     seed: SeedOption = 0,
     report: ReportOption = None,
     out: OutOption = None,
+    trajectories: Annotated[
+        Path | None,
+        typer.Option("--trajectories", help="Write where each exam stands, as CSV, here."),
+    ] = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -70,11 +77,16 @@ def run(
         seed=seed,
         endpoint=endpoint(endpoint_name),
     )
-    result = open_atlas(store).progression(plan, cohort=cohort, findings=findings, encoder=encoder)
+    result = open_atlas(store).progression(
+        plan, cohort=cohort, findings=findings, on_map=on_map, encoder=encoder
+    )
     written: list[Path] = [*result.write(report)] if report is not None else []
     if out is not None:
         result.pairs().to_csv(out, index=False)
         written.append(out)
+    if trajectories is not None:
+        result.trajectories().to_csv(trajectories, index=False)
+        written.append(trajectories)
     study = result.study
     if json:
         print_json(result.as_dict())
@@ -90,7 +102,7 @@ def run(
         print_table(records(study.rates))
         if len(study.comparisons):
             print_table(records(study.comparisons))
-        for table in (study.years.slopes, study.years.hazards):
+        for table in (study.treated, study.steps, study.years.slopes, study.years.hazards):
             if len(table):
                 print_table(records(table))
         for note in (*study.inputs.notes, *(f"not told: {why}" for why in study.years.untold)):

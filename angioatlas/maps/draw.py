@@ -132,28 +132,8 @@ def show(snapshot: Snapshot, saved: SavedProjection) -> MapResult:
     Islands and what is frequent in them are of the dots that are shown.
     """
     told = json.loads(saved.description)
-    spec, level = MapSpec(**told["spec"]), Level(saved.level)
-    keys, vectors = snapshot.vectors(saved.encoder_id, level)
-    now = {uid: i for i, uid in enumerate(keys["uid"].to_pylist())}
-    kept = np.array([uid in now for uid in saved.uids], bool)
-    if not kept.any():
-        raise UsageError(
-            f"nothing that the map {saved.name!r} shows is in the store", "draw another map"
-        )
-    at = np.stack([saved.x, saved.y], axis=1).astype(np.float32)[kept]
-    rows = np.array([now[uid] for uid, has in zip(saved.uids, kept, strict=True) if has])
-    axes = np.frombuffer(saved.axes, np.float32).reshape(3, -1) if saved.axes else np.zeros((3, 1))
-    landmarks = np.flatnonzero(np.array(saved.is_landmark, bool)[kept])
-    known = Projection(spec, at, landmarks, axes.astype(np.float32))
-    others = np.setdiff1d(np.arange(len(now)), rows)
-    coordinates = np.empty((len(now), 2), np.float32)
-    coordinates[rows] = at
-    if len(others):
-        coordinates[others] = known.place(vectors[others], vectors[rows[landmarks]])
-    dots = keys.select(["uid", "study_uid", "patient_id"]).to_pandas()
-    dots["x"], dots["y"] = coordinates[:, 0], coordinates[:, 1]
-    dots["cluster"] = find_clusters(coordinates)
-    dots["placed"] = np.isin(np.arange(len(now)), others)
+    dots = dots_now(snapshot, saved)
+    dots.insert(5, "cluster", find_clusters(dots[["x", "y"]].to_numpy(np.float32)))
     findings = known_findings(snapshot, encoder_id=saved.encoder_id)
     islands = enriched(
         dots["cluster"].to_numpy(np.int64),
@@ -172,6 +152,43 @@ def show(snapshot: Snapshot, saved: SavedProjection) -> MapResult:
         dots,
         islands[islands["q"] <= SHOWN_Q].reset_index(drop=True),
         MapQuality(**told["quality"]),
-        int((~kept).sum()),
+        len(saved.uids) - int((~dots["placed"]).sum()),
         about,
     )
+
+
+def dots_now(snapshot: Snapshot, saved: SavedProjection) -> pd.DataFrame:
+    """Return where everything that a snapshot has vectors for lies on a map.
+
+    Returns
+    -------
+    DataFrame
+        uid, study_uid, patient_id, x, y, and placed: it was not there when the map was drawn.
+
+    Raises
+    ------
+    UsageError
+        Nothing that the map shows is in the snapshot.
+    """
+    spec = MapSpec(**json.loads(saved.description)["spec"])
+    keys, vectors = snapshot.vectors(saved.encoder_id, Level(saved.level))
+    now = {uid: i for i, uid in enumerate(keys["uid"].to_pylist())}
+    kept = np.array([uid in now for uid in saved.uids], bool)
+    if not kept.any():
+        raise UsageError(
+            f"nothing that the map {saved.name!r} shows is in the store", "draw another map"
+        )
+    at = np.stack([saved.x, saved.y], axis=1).astype(np.float32)[kept]
+    rows = np.array([now[uid] for uid, has in zip(saved.uids, kept, strict=True) if has])
+    axes = np.frombuffer(saved.axes, np.float32).reshape(3, -1) if saved.axes else np.zeros((3, 1))
+    landmarks = np.flatnonzero(np.array(saved.is_landmark, bool)[kept])
+    known = Projection(spec, at, landmarks, axes.astype(np.float32))
+    others = np.setdiff1d(np.arange(len(now)), rows)
+    coordinates = np.empty((len(now), 2), np.float32)
+    coordinates[rows] = at
+    if len(others):
+        coordinates[others] = known.place(vectors[others], vectors[rows[landmarks]])
+    dots: pd.DataFrame = keys.select(["uid", "study_uid", "patient_id"]).to_pandas()
+    dots["x"], dots["y"] = coordinates[:, 0], coordinates[:, 1]
+    dots["placed"] = np.isin(np.arange(len(now)), others)
+    return dots

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from analytics.progression.pairs import mark_between, serial_pairs
 from analytics.progression.study import Inputs
 from angioatlas.cohorts import CohortMembers
+from angioatlas.maps.draw import dots_now
+from angioatlas.progression.axes import clinical_axes
 from angioatlas.stenoses import measured_stenoses
 from angioatlas.studied import provenance, vectors_of
 from angioatlas.study_view import study_view
@@ -20,21 +22,10 @@ from core.labels import LabelKind
 from core.schema import Level
 from core.segments import SEGMENTS
 from embedder.encoders.spec import TextEmbedder
+from store.registry import SavedProjection
 from store.snapshot import Snapshot
 from store.store import Store
 
-TOWARD: Final = (
-    "severe stenosis",
-    "significant stenosis",
-    "three-vessel disease",
-    "occlusion",
-)
-AWAY: Final = (
-    "normal coronary arteries",
-    "no significant stenosis",
-    "normal coronary angiogram",
-)
-"""Sentences that the direction toward disease is made of."""
 SOURCES: Final = ("auto", "heads", "measurements", "none")
 """Where the stenoses of segments are from."""
 
@@ -47,6 +38,7 @@ def gather(
     encoder_id: str,
     reader: TextEmbedder | None,
     source: str = "auto",
+    on_map: SavedProjection | None = None,
 ) -> Inputs:
     """Join exams with their vectors, findings and what lies between them.
 
@@ -57,14 +49,17 @@ def gather(
     cohort : CohortMembers
     encoder_id : str
     reader : TextEmbedder or None
-        Reads `TOWARD` and `AWAY`; without one there is no direction toward disease.
+        Reads the sentences of `angioatlas.progression.axes`; without one there are no axes.
     source : str
         Of `SOURCES`; auto takes heads where there is one set of them.
+    on_map : SavedProjection, optional
+        The map that exams are followed on.
 
     Raises
     ------
     UsageError
-        No exam has a vector, or the source is not there.
+        No exam has a vector, the source is not there, or the map is not of the studies of this
+        encoder.
     """
     wanted = cohort.members["study_uid"]
     keys, vectors = vectors_of(snapshot, encoder_id, Level.STUDY, wanted)
@@ -98,7 +93,8 @@ def gather(
         vectors=vectors,
         videos=videos,
         exam_of=np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64),
-        axis=None if reader is None else _axis(reader),
+        axes={} if reader is None else clinical_axes(reader),
+        plane=None if on_map is None else _plane(snapshot, on_map, uids, encoder_id=encoder_id),
         stenosis=stenosis,
         lvef=facts["lvef_percent"].reindex(uids).to_numpy(np.float64),
         events=events,
@@ -109,10 +105,17 @@ def gather(
     )
 
 
-def _axis(reader: TextEmbedder) -> NDArray[np.float32]:
-    toward, away = (reader.encode(texts).mean(axis=0) for texts in (TOWARD, AWAY))
-    axis = toward - away
-    return np.asarray(axis / np.linalg.norm(axis), np.float32)
+def _plane(
+    snapshot: Snapshot, on_map: SavedProjection, uids: Sequence[str], *, encoder_id: str
+) -> NDArray[np.float64]:
+    if (on_map.level, on_map.encoder_id) != (Level.STUDY.value, encoder_id):
+        raise UsageError(
+            f"the map {on_map.name!r} shows {on_map.level} embeddings of {on_map.encoder_id}, "
+            f"expected studies of {encoder_id}",
+            "name a map of studies: angioatlas map list",
+        )
+    dots = dots_now(snapshot, on_map).set_index("uid")
+    return dots[["x", "y"]].reindex(list(uids)).to_numpy(np.float64)
 
 
 def _stenosis(

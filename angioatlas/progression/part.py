@@ -11,6 +11,7 @@ from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import lookup_identity
 from core.errors import NotFoundError, UsageError
 from core.labels import LabelKind
+from store.registry import Registry
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
@@ -27,6 +28,7 @@ class Progression(CohortStudies):
         *,
         cohort: str | CohortMembers | None = None,
         findings: str = "auto",
+        on_map: str | None = None,
         encoder: str | None = None,
     ) -> ProgressionResult:
         """Measure how much patients changed from exam to exam, beyond the noise floor.
@@ -40,6 +42,8 @@ class Progression(CohortStudies):
         findings : str
             Where the stenoses of segments are from: ``heads``, ``measurements``, ``none``, or
             ``auto`` for what there is.
+        on_map : str, optional
+            Name of a saved map to follow patients on; by default their principal components.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
 
@@ -60,6 +64,7 @@ class Progression(CohortStudies):
             encoder_id=space,
             reader=self._text_reader(space),
             source=findings,
+            on_map=None if on_map is None else Registry(self.store.tables).projection(on_map),
         )
 
     def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:

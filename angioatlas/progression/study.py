@@ -16,6 +16,7 @@ from angioatlas.cohorts import CohortMembers
 from angioatlas.progression.gather import gather
 from angioatlas.report_files import Reported
 from embedder.encoders.spec import TextEmbedder
+from store.registry import SavedProjection
 from store.store import Store
 
 
@@ -40,6 +41,11 @@ class ProgressionResult(Reported):
         pairs = with_plain_dates(self.study.pairs)
         return pairs.assign(treated_segments=pairs["treated_segments"].map(" ".join))
 
+    def trajectories(self) -> pd.DataFrame:
+        """Return every exam, a row each: where it stands on the plane and along each axis."""
+        table = self.study.positions
+        return table.assign(date=table["date"].dt.date)
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON."""
         found: dict[str, Any] = json.loads(self.document().json())
@@ -58,6 +64,7 @@ def progression(
     encoder_id: str,
     reader: TextEmbedder | None,
     source: str = "auto",
+    on_map: SavedProjection | None = None,
 ) -> ProgressionResult:
     """Do a study of a cohort, on the store version that the cohort was chosen from.
 
@@ -70,7 +77,7 @@ def progression(
     encoder_id : str
     reader : TextEmbedder or None
         For the direction toward disease.
-    source : str
+    source, on_map
         See `angioatlas.progression.gather.gather`.
 
     Raises
@@ -80,7 +87,13 @@ def progression(
     """
     with store.snapshot(cohort.store_version) as snapshot:
         inputs = gather(
-            store, snapshot, cohort, encoder_id=encoder_id, reader=reader, source=source
+            store,
+            snapshot,
+            cohort,
+            encoder_id=encoder_id,
+            reader=reader,
+            source=source,
+            on_map=on_map,
         )
     return ProgressionResult(run_study(plan, inputs), cohort.cohort_id, encoder_id)
 

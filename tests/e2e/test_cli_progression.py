@@ -14,7 +14,9 @@ def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path
     labels = tmp_path / "atlas-labels"
     assert angioatlas(home, "labels", "import", labels, "--store", store).returncode == 0
     page, out = tmp_path / "p.html", tmp_path / "pairs.csv"
-    done = angioatlas(home, "progression", "--report", page, "--out", out, "--store", store)
+    paths = tmp_path / "exams.csv"
+    wanted = ("--report", page, "--out", out, "--trajectories", paths)
+    done = angioatlas(home, "progression", *wanted, "--store", store)
     assert done.returncode == 0, done.stderr
     assert "unchanged pairs of" in done.stdout
     assert "treated in between" in done.stdout
@@ -22,6 +24,7 @@ def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     found = pd.read_csv(out)
     assert len(found) == 80
+    assert pd.read_csv(paths)["study_uid"].nunique() == 160
     assert (found["treatment"] == "pci").sum() == drawn.treated.sum()
     who = found["patient_id"][0]
     rows = as_json(home, "progression", "timeline", who, "--store", store)["rows"]

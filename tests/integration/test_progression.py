@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pytest
 
+from analytics.maps.projection import MapSpec
 from analytics.progression.study import Plan
 from angioatlas.atlas import Atlas
 from core.errors import NotFoundError, UsageError
@@ -68,7 +69,8 @@ def test_the_report_holds_the_figures(made, tmp_path):
     page, beside = result.write(tmp_path / "progression.html")
     text = page.read_text(encoding="utf-8")
     assert "Research use only" in text
-    for title in ("Summary", "Protocol", "Change", "Disease", "Provenance"):
+    titles = ("Summary", "Protocol", "Change", "Disease", "Before and after PCI", "Trajectories")
+    for title in (*titles, "Provenance"):
         assert f">{title}</h2>" in text
     told = json.loads(beside.read_text(encoding="utf-8"))
     assert told["floor"]["threshold"] == pytest.approx(result.study.floor.threshold, rel=1e-5)
@@ -94,6 +96,27 @@ def test_the_timeline_of_a_patient(made):
     assert found["value"][4] == pytest.approx(score[pair["study_uid"]])
     with pytest.raises(NotFoundError, match="the store has no such patient"):
         atlas.timeline("nobody")
+
+
+def test_patients_are_followed_on_a_map(made):
+    atlas, drawn = made
+    dots = atlas.draw_map("followed", spec=MapSpec("pca")).dots.set_index("uid")
+    found = atlas.progression(Plan(repeats=20), on_map="followed").trajectories()
+    assert found["number"].tolist() == [1, 2] * 120
+    np.testing.assert_allclose(found["x"], dots.loc[found["study_uid"], "x"])
+    treated = set(drawn.inputs.pairs["study_uid"][drawn.treated])
+    assert set(found.loc[found["treatment"] == "pci", "study_uid"]) == treated
+    atlas.draw_map("views", spec=MapSpec("pca"), level="video")
+    with pytest.raises(UsageError, match="shows video embeddings of enc-a, expected studies"):
+        atlas.progression(on_map="views")
+
+
+def test_what_pci_changed_is_told(made):
+    atlas, drawn = made
+    (score,) = atlas.progression(Plan(repeats=200)).study.treated.to_dict("records")
+    assert score["treated"] == drawn.treated.sum()
+    assert score["treated"] + score["untreated"] == 120
+    assert score["lower"] > 0, "who was treated moved further than others did"
 
 
 def test_an_export_has_the_pairs_and_what_is_known_by_date(made, tmp_path):
