@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.resampling import bootstrap, percentile_interval
-from analytics.roc import auc, average_precision
+from analytics.roc import auc, average_precision, delong
 
 Floats = NDArray[np.float64]
 FEWEST_CASES: Final = 10
@@ -102,8 +102,9 @@ def differences(
     Returns
     -------
     DataFrame
-        finding, exams, difference, lower, upper (95 %, of bootstrap samples of patients); findings
-        that both methods tell, with `FEWEST_CASES` cases and controls or more.
+        finding, exams, difference, lower, upper (95 %, of bootstrap samples of patients), p_delong
+        (DeLong's test where each patient has one row, else NaN: it takes rows as independent);
+        findings that both methods tell, with `FEWEST_CASES` cases and controls or more.
     """
     rows = []
     for j, name in enumerate(names):
@@ -121,8 +122,12 @@ def differences(
         samples = bootstrap(apart, patient[known], repeats=repeats, seed=seed)
         low, high = percentile_interval(samples)
         found = float(apart(np.arange(len(has)))[0])
-        rows.append((name, len(has), found, float(low[0]), float(high[0])))
-    return pd.DataFrame(rows, columns=["finding", "exams", "difference", "lower", "upper"])
+        p = float("nan")
+        if len(np.unique(patient[known])) == len(has):
+            _, _, p = delong(has, np.column_stack([a, b])).compare(0, 1)
+        rows.append((name, len(has), found, float(low[0]), float(high[0]), p))
+    columns = ["finding", "exams", "difference", "lower", "upper", "p_delong"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _areas(has: NDArray[np.bool_], score: Floats) -> Floats:

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 
-def with_limits(value: float, low: float, high: float) -> str:
+def with_limits(value: float, low: float, high: float, *, digits: int = 3) -> str:
     """Tell an estimate with its interval."""
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def facts(told: Mapping[str, Any]) -> pd.DataFrame:

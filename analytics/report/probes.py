@@ -25,7 +25,8 @@ _PROTOCOL = (
     "encoder's own heads say, as it is. Text: cosine of the study embedding with a sentence of "
     "the finding, nothing fitted.",
     "Sensitivity and specificity are at Youden's threshold of inner folds of the training side. "
-    "Intervals and differences are from bootstrap samples of patients. Rows with fewer than "
+    "Intervals and differences are from bootstrap samples of patients; DeLong's test is told where "
+    "each patient has one exam. Rows with fewer than "
     f"{FEWEST_CASES} cases or controls are weak, and told without an interval.",
 )
 
@@ -71,7 +72,16 @@ def probe_report(told: ProbeFacts) -> Document:
                     Block(shown),
                 ],
             ),
-            Section("Stenosis in percent", [Block(told.errors, "Against measured stenoses")]),
+            Section(
+                "Stenosis in percent",
+                [
+                    Block(
+                        _errors(told.errors),
+                        "Mean absolute error in points against measured stenoses: over all exams, "
+                        "and over lesions alone; by how they were measured where that differs",
+                    )
+                ],
+            ),
             Section(
                 "Differences",
                 [Block(told.differences, "AUC of the probe minus that of the other method")]
@@ -90,6 +100,18 @@ def probe_report(told: ProbeFacts) -> Document:
             "protocol": list(_PROTOCOL),
             "provenance": dict(told.about),
         },
+    )
+
+
+def _errors(errors: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            **{name: errors[name] for name in ("truth", "place", "method", "exams")},
+            "error": _limits(errors, "mae", digits=1),
+            "bias": errors["bias"].round(1),
+            "lesions": errors["lesions"],
+            "error of lesions": _limits(errors, "lesion_mae", digits=1),
+        }
     )
 
 
@@ -118,8 +140,8 @@ def areas(table: pd.DataFrame) -> go.Figure:
     return styled(figure, height=160 + 26 * kept["finding"].nunique(), left=160)
 
 
-def _limits(table: pd.DataFrame, name: str) -> list[str]:
+def _limits(table: pd.DataFrame, name: str, *, digits: int = 3) -> list[str]:
     return [
-        with_limits(*row) if row[1] == row[1] else f"{row[0]:.3f}"
+        with_limits(*row, digits=digits) if row[1] == row[1] else f"{row[0]:.{digits}f}"
         for row in table[[name, f"{name}_lower", f"{name}_upper"]].itertuples(index=False)
     ]

@@ -26,6 +26,8 @@ def probes(
 
     Example: angioatlas probes --report probes.html --store atlas
     """
+    from analytics.probes.errors import EVERY
+
     found = open_atlas(store).probe_findings(cohort=cohort, encoder=encoder, folds=folds, seed=seed)
     written: list[Path] = [*found.write(report)] if report is not None else []
     if out is not None:
@@ -37,6 +39,9 @@ def probes(
         print_facts({"exams": found.exams, "patients": found.patients})
         columns = ["finding", "method", "cases", "auc", "auc_lower", "auc_upper", "weak"]
         print_table(records(found.table[columns]))
+        errors = found.errors[found.errors["place"] == EVERY].drop(columns="place")
+        say("percent stenosis over every segment, mean absolute error in points:")
+        print_table(records(errors))
         print_notice(found.encoder_id)
     for path in written:
         say(f"{path} written", stderr=json)

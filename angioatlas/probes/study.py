@@ -8,22 +8,27 @@ from typing import Any, final
 import numpy as np
 import pandas as pd
 
-from analytics.agreement import agreement
 from analytics.leakage import known_to_the_encoder, refuse
 from analytics.probes.attention import probe_views
 from analytics.probes.compare import compare, differences
+from analytics.probes.errors import COLUMNS as ERRORS
+from analytics.probes.errors import percent_errors
 from analytics.probes.linear import probe
 from analytics.report.document import Document, plain
 from analytics.report.probes import ProbeFacts, probe_report
 from angioatlas.cohorts import CohortMembers
 from angioatlas.probes.targets import by_heads, by_text, percents, truths
 from angioatlas.report_files import Reported
+from angioatlas.stenoses import stenosis_methods
 from angioatlas.studied import provenance, vectors_of
 from core.errors import UsageError
 from core.schema import Level
+from core.segments import SEGMENTS
 from embedder.encoders.spec import TextEmbedder
 from store.store import Store
 
+ANY = "any"
+"""Truth by whatever method stenoses were measured."""
 PROBE, VIEWS, HEADS, TEXT = "probe", "views", "heads", "text"
 _FEWEST = 40
 """Exams with measured stenoses; with fewer nothing is fitted."""
@@ -39,7 +44,8 @@ class ProbeResult(Reported):
     table : DataFrame
         See `analytics.probes.compare.compare`.
     errors : DataFrame
-        place (segment or vessel), method, exams, mae, bias: percent stenosis against measured.
+        truth (any, or how stenoses were measured, such as qca), and the columns of
+        `analytics.probes.errors.percent_errors`.
     differences : DataFrame
         one, other, and the columns of `analytics.probes.compare.differences`.
     exams, patients : int
@@ -106,7 +112,12 @@ def probe_findings(
         row = {uid: i for i, uid in enumerate(uids)}
         views, videos = vectors_of(snapshot, encoder_id, Level.VIDEO, uids)
         study_of = np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64)
-        truth, percent = truths(snapshot, uids), percents(snapshot, uids)
+        truth = truths(snapshot, uids)
+        methods = stenosis_methods(snapshot)
+        measured = {
+            name or ANY: percents(snapshot, uids, method=name)
+            for name in (None, *(methods if len(methods) > 1 else ()))
+        }
         told_by_heads = by_heads(snapshot, uids, list(truth.columns), encoder_id=encoder_id)
     patient = np.array(keys["patient_id"].to_pylist(), str)
     refuse(known_to_the_encoder(patient, trained_on))
@@ -117,6 +128,7 @@ def probe_findings(
             "needed",
             "import measurements such as stenosis_percent@prox_lad: angioatlas labels import PATH",
         )
+    percent = measured[ANY]
     names, y = list(truth.columns), truth.to_numpy(np.float64)
     fitted = probe(vectors, y, patient, outer_folds=folds, seed=seed)
     attended = probe_views(videos, study_of, y, patient, outer_folds=folds, seed=seed)
@@ -141,25 +153,21 @@ def probe_findings(
             repeats=repeats,
             seed=seed,
         ),
-        errors=_errors(percent, numbers),
+        errors=pd.concat(
+            [
+                percent_errors(
+                    each, numbers, patient, pooled=tuple(SEGMENTS), repeats=repeats, seed=seed
+                ).assign(truth=name)
+                for name, each in measured.items()
+            ],
+            ignore_index=True,
+        )[["truth", *ERRORS]],
         differences=_differences(y, scores, names, patient, repeats=repeats, seed=seed),
         exams=int(known.sum()),
         patients=len(np.unique(patient[known])),
         about={**provenance(store, cohort, encoder_id), "folds": folds, "seed": seed},
         encoder_id=encoder_id,
     )
-
-
-def _errors(percent: pd.DataFrame, numbers: dict[str, np.ndarray]) -> pd.DataFrame:
-    rows = []
-    for j, place in enumerate(percent.columns):
-        for method, said in numbers.items():
-            measured = percent[place].to_numpy(np.float64)
-            both = np.isfinite(measured) & np.isfinite(said[:, j])
-            if both.sum() >= _FEWEST:
-                found = agreement(measured[both], said[both, j])
-                rows.append((place, method, int(both.sum()), found.mae, found.bias))
-    return pd.DataFrame(rows, columns=["place", "method", "exams", "mae", "bias"])
 
 
 def _differences(
@@ -178,7 +186,7 @@ def _differences(
         for other in scores
         if other != PROBE
     ]
-    columns = ["one", "other", "finding", "exams", "difference", "lower", "upper"]
+    columns = ["one", "other", "finding", "exams", "difference", "lower", "upper", "p_delong"]
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True)[columns]

@@ -19,9 +19,12 @@ _BINARY: Final = ("cto", "thrombus", "calcification")
 _SIGNIFICANT: Final = f"> {SIGNIFICANT_PERCENT} %"
 
 
-def percents(snapshot: Snapshot, uids: Sequence[str]) -> pd.DataFrame:
-    """Return measured percent stenoses of exams: a column a segment, and a vessel (its worst)."""
-    measured = measured_stenoses(snapshot).reindex(list(uids)).reset_index(drop=True)
+def percents(snapshot: Snapshot, uids: Sequence[str], *, method: str | None = None) -> pd.DataFrame:
+    """Return measured percent stenoses of exams: a column a segment, and a vessel (its worst).
+
+    By one method, or by any; see `angioatlas.stenoses.measured_stenoses`.
+    """
+    measured = measured_stenoses(snapshot, method=method).reindex(list(uids)).reset_index(drop=True)
     for vessel, segments in VESSELS.items():
         measured[vessel] = measured[list(segments)].max(axis=1)
     return measured

@@ -39,6 +39,11 @@ def atlas(tmp_path_factory):
     ]
     columns = ["id", "patient_id", "study_uid", "date", "name", "value"]
     table = pd.DataFrame(rows, columns=columns).assign(unit="%", method="qca")
+    lesions = table[table["name"] == "stenosis_percent@prox_lad"]
+    # Reports round to tens, and say more than was measured.
+    told = (lesions["value"] / 10).round() * 10 + 10
+    reports = lesions.assign(id=lesions["id"] + "-r", method="Report", value=told.clip(upper=100))
+    table = pd.concat([table, reports])
     table.to_csv(labels / "measurements.csv", index=False)
     atlas = Atlas.open(folder)
     atlas.import_labels([labels])
@@ -61,10 +66,21 @@ def test_what_the_embedding_knows_is_told_and_chance_is_not(result):
     assert table.loc["mid_rca cto", "auc"] > 0.8
     assert table.loc["om1 > 70 %", "auc_lower"] < 0.6
     assert table.loc["prox_lad > 70 %", "cases"] > 30
-    errors = result.errors.set_index("place")
-    assert errors.loc["prox_lad", "mae"] < 0.8 * errors.loc["om1", "mae"]
+    errors = result.errors.set_index(["truth", "place"])
+    assert set(result.errors["truth"]) == {"any", "qca", "report"}
+    qca = errors.loc["qca"]
+    assert qca.loc["prox_lad", "mae"] < 0.8 * qca.loc["om1", "mae"]
+    assert qca.loc["prox_lad", "mae_lower"] < qca.loc["prox_lad", "mae"]
+    assert qca.loc["every segment", "exams"] == 18 * EXAMS
+    assert qca.loc["every segment", "lesions"] == 2 * EXAMS
+    assert qca.loc["every segment", "lesion_mae"] > 3 * qca.loc["every segment", "mae"]
+    # What was said beside reports is not what was said beside QCA: the lesions of om1 are none.
+    assert np.isnan(errors.loc[("report", "om1"), "lesion_mae"])
+    bias = errors.loc["report"].loc["prox_lad", "bias"] - qca.loc["prox_lad", "bias"]
+    assert bias < -5
     assert (result.exams, result.patients) == (EXAMS, EXAMS)
     assert set(result.differences["other"]) == {"views"}
+    assert result.differences["p_delong"].between(0, 1).all(), "each patient has one exam here"
 
 
 def test_truth_is_what_was_measured(atlas):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import Ridge
@@ -11,8 +12,9 @@ from sklearn.preprocessing import StandardScaler
 from analytics.leakage import LeakageError
 from analytics.probes.attention import AttentionProbe, probe_views
 from analytics.probes.compare import FEWEST_CASES, compare, differences
+from analytics.probes.errors import percent_errors
 from analytics.probes.linear import _path, probe
-from analytics.roc import auc
+from analytics.roc import auc, delong
 from analytics.splits import Split
 
 RNG = np.random.default_rng(6)
@@ -118,3 +120,51 @@ def test_views_that_are_not_there_do_not_count():
     changed = views.clone()
     changed[:, 2:] = 9.0
     torch.testing.assert_close(model(views, there), model(changed, there))
+
+
+def test_errors_of_percents_have_limits_by_patients():
+    rng = np.random.default_rng(5)
+    patient = np.repeat([f"p{i}" for i in range(40)], 3)
+    measured = pd.DataFrame(
+        {
+            "a": np.where(rng.random(120) < 0.3, rng.uniform(20, 90, 120), 0),
+            "b": np.where(rng.random(120) < 0.05, 60.0, 0),
+            "worst": 0.0,
+        }
+    )
+    measured["worst"] = measured[["a", "b"]].max(axis=1)
+    own = np.repeat(rng.normal(0, 8, 40), 3)  # what is said of a patient is wrong the same way
+    said = measured.to_numpy() + own[:, None]
+    said[:5, 0] = np.nan
+    table = percent_errors(
+        measured, {"heads": said}, patient, pooled=("a", "b"), repeats=400, seed=0
+    )
+    found = {row["place"]: row for row in table.to_dict("records")}
+    a, b = found["a"], found["b"]
+    assert a["exams"] == 115
+    assert a["mae"] == pytest.approx(np.abs(own[5:]).mean())
+    assert a["bias"] == pytest.approx(own[5:].mean())
+    lesions = (measured["a"].to_numpy() > 0) & np.isfinite(said[:, 0])
+    assert a["lesions"] == lesions.sum()
+    assert a["lesion_mae"] == pytest.approx(np.abs(own[lesions]).mean())
+    assert b["lesions"] < 10
+    assert np.isnan(b["lesion_mae"])
+    assert found["every segment"]["exams"] == 235
+    # One patient's three exams err alike: the limits are those of 40, not of 120.
+    width = b["mae_upper"] - b["mae_lower"]
+    expected = 2 * 1.96 * np.abs(own[::3]).std(ddof=1) / 40**0.5
+    assert width == pytest.approx(expected, rel=0.15)
+
+
+def test_delong_is_told_only_where_rows_are_independent():
+    rng = np.random.default_rng(6)
+    truth = (rng.random((80, 1)) < 0.4).astype(float)
+    one, other = truth + rng.normal(size=(80, 1)), truth + rng.normal(size=(80, 1))
+    each = np.array([f"p{i}" for i in range(80)])
+    (row,) = differences(truth, one, other, ["x"], each, repeats=50).to_dict("records")
+    areas = delong(truth[:, 0] == 1, np.column_stack([one, other]))
+    assert row["p_delong"] == areas.compare(0, 1)[2]
+    (again,) = differences(truth, one, other, ["x"], each[:40].repeat(2), repeats=50).to_dict(
+        "records"
+    )
+    assert np.isnan(again["p_delong"])
