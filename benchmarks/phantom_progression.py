@@ -27,7 +27,7 @@ from analytics.progression.study import Inputs, Plan, ProgressionStudy, run_stud
 from analytics.resampling import bootstrap, percentile_interval
 from analytics.roc import auc
 from angioatlas.phantom_mini import SHIPPED
-from angioatlas.progression.axes import clinical_axes
+from angioatlas.progression.axes import along_text
 from benchmarks.phantom_retrieval.embed import Embedded, embed
 from benchmarks.phantom_retrieval.studies import StudySpec, patient_of
 from benchmarks.record import write
@@ -83,7 +83,7 @@ def study_of(
         vectors=seen.vectors,
         videos=seen.videos,
         exam_of=seen.of_study,
-        axes=clinical_axes(reader),
+        along=along_text(reader, seen.vectors),
         plane=None,
         stenosis=pd.DataFrame(
             {name: np.clip(seen.head(f"{name}_stenosis"), 0, 100) for name in SEGMENTS}
@@ -162,7 +162,7 @@ def along_axes(study: ProgressionStudy, exams: list[tuple[Patient, Exam]]) -> di
             name: _rho(stands.loc[now, axis].to_numpy() - stands.loc[prior, axis].to_numpy(), each)
             for name, each in zip(truth.columns, true.T, strict=True)
         }
-        for axis in study.inputs.axes
+        for axis in study.inputs.along
     }
 
 

@@ -80,7 +80,7 @@ def draw(rng: np.random.Generator, patients: int = PATIENTS) -> Serial:
         vectors=(means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32),
         videos=np.concatenate(videos).astype(np.float32),
         exam_of=np.array(exam_of, np.int64),
-        axes={DISEASE: axis.astype(np.float32)},
+        along={DISEASE: means / np.linalg.norm(means, axis=1, keepdims=True) @ axis},
         plane=None,
         stenosis=None,
         lvef=np.full(len(table), np.nan),

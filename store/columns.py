@@ -85,7 +85,7 @@ COMMENTS: Final[dict[str, dict[str, str]]] = {
         "beyond": "Whether score is above 1",
         "unchanged": "Whether dates and labels say that nothing changed: the noise floor's pairs",
         "toward_disease": "Difference along the direction toward disease, in standard deviations "
-        "of unchanged pairs; up is worse; empty without a text encoder",
+        "of unchanged pairs; up is worse; empty where nothing tells the direction",
         "known_segments": "Segments with a stenosis at both exams, not treated in between",
         "new_disease": "Those that crossed 50 %",
         "worsened": "Those whose stenosis grew by more than 20 points",

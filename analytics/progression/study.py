@@ -23,7 +23,7 @@ from analytics.progression.change import (
 )
 from analytics.progression.findings import has_progressed, segment_changes
 from analytics.progression.pairs import UNCHANGED_DAYS, are_unchanged
-from analytics.progression.trajectory import positions, steps
+from analytics.progression.trajectory import positions, principal_plane, steps
 from analytics.progression.treatment import before_and_after
 from analytics.progression.years import Years, tell_years
 from analytics.resampling import bootstrap, percentile_interval
@@ -80,8 +80,9 @@ class Inputs:
     videos : float32 array of shape (videos, dim)
     exam_of : int64 array of shape (videos,)
         Row of the exam of each video.
-    axes : mapping of str to float32 array of shape (dim,)
-        Directions with a clinical meaning, of length 1; `DISEASE` among them leads toward disease.
+    along : mapping of str to float64 array of shape (exams,)
+        How far along directions with a clinical meaning each exam stands; `DISEASE` among them
+        leads toward disease.
     plane : float64 array of shape (exams, 2) or None
         Where exams lie on a map, NaN where they are not on it; None: on no map.
     stenosis : DataFrame of shape (exams, segments) or None
@@ -100,7 +101,7 @@ class Inputs:
     vectors: NDArray[np.float32]
     videos: NDArray[np.float32]
     exam_of: NDArray[np.int64]
-    axes: Mapping[str, NDArray[np.float32]]
+    along: Mapping[str, NDArray[np.float64]]
     plane: NDArray[np.float64] | None
     stenosis: pd.DataFrame | None
     lvef: NDArray[np.floating]
@@ -163,7 +164,8 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         No patient has two exams, or there is too little for a noise floor.
     """
     floor, pairs = score_pairs(plan, inputs)
-    stands = positions(inputs.exams, pairs, inputs.vectors, inputs.axes, inputs.plane)
+    plane = principal_plane(inputs.vectors) if inputs.plane is None else inputs.plane
+    stands = positions(inputs.exams, pairs, plane, inputs.along)
     return ProgressionStudy(
         plan=plan,
         pairs=pairs,
@@ -173,7 +175,7 @@ def run_study(plan: Plan, inputs: Inputs) -> ProgressionStudy:
         correlations=_correlations(plan, pairs),
         treated=before_and_after(pairs, repeats=plan.repeats, seed=plan.seed),
         positions=stands,
-        steps=steps(stands, inputs.axes, repeats=plan.repeats, seed=plan.seed),
+        steps=steps(stands, tuple(inputs.along), repeats=plan.repeats, seed=plan.seed),
         years=tell_years(
             inputs.exams,
             pairs,
@@ -226,8 +228,8 @@ def score_pairs(plan: Plan, inputs: Inputs) -> tuple[NoiseFloor, pd.DataFrame]:
 def _numbers(inputs: Inputs) -> dict[str, ArrayLike]:
     """Return what is followed over years."""
     found: dict[str, ArrayLike] = {"lvef_percent": inputs.lvef}
-    if DISEASE in inputs.axes:
-        found["position toward disease"] = inputs.vectors.astype(np.float64) @ inputs.axes[DISEASE]
+    if DISEASE in inputs.along:
+        found["position toward disease"] = inputs.along[DISEASE]
     if inputs.stenosis is not None:
         found["sum of stenoses, points"] = inputs.stenosis.sum(axis=1, min_count=1).to_numpy()
     return found
@@ -257,13 +259,13 @@ def _floor(
 
 
 def _toward_disease(inputs: Inputs, unchanged: NDArray[np.bool_]) -> NDArray[np.float64]:
-    if DISEASE not in inputs.axes:
+    if DISEASE not in inputs.along:
         return np.full(len(inputs.pairs), np.nan)
     prior, now = _rows(inputs)
-    along = (inputs.vectors[now] - inputs.vectors[prior]).astype(np.float64) @ inputs.axes[DISEASE]
-    steady = along[unchanged] if unchanged.sum() >= FEWEST else along
+    moved = inputs.along[DISEASE][now] - inputs.along[DISEASE][prior]
+    steady = moved[unchanged] if unchanged.sum() >= FEWEST else moved
     spread = float((steady**2).mean() ** 0.5)
-    return along / spread if spread > 0 else along
+    return np.asarray(moved / spread if spread > 0 else moved)
 
 
 def _rates(pairs: pd.DataFrame) -> pd.DataFrame:

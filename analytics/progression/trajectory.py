@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics.probes.linear import probe
 from analytics.progression.pairs import DAYS_PER_YEAR
 from analytics.resampling import bootstrap, percentile_interval
 
@@ -22,9 +23,8 @@ STEP_COLUMNS: Final = ("axis", "course", "pairs", "patients", "mean_step", "lowe
 def positions(
     exams: pd.DataFrame,
     pairs: pd.DataFrame,
-    vectors: NDArray[np.float32],
-    axes: Mapping[str, NDArray[np.float32]],
-    plane: Floats | None = None,
+    plane: Floats,
+    along: Mapping[str, Floats],
 ) -> pd.DataFrame:
     """Return where each exam stands.
 
@@ -34,11 +34,10 @@ def positions(
         study_uid, patient_id, date.
     pairs : DataFrame
         See `analytics.progression.pairs.mark_between`.
-    vectors : float32 array of shape (exams, dim)
-    axes : mapping of str to float32 array of shape (dim,)
-    plane : float64 array of shape (exams, 2), optional
-        Coordinates on a map, NaN where an exam is not on it; by default the first two principal
-        components of the exams.
+    plane : float64 array of shape (exams, 2)
+        Coordinates on a map, NaN where an exam is not on it.
+    along : mapping of str to float64 array of shape (exams,)
+        Positions along axes, in any unit.
 
     Returns
     -------
@@ -47,13 +46,11 @@ def positions(
         the first exam), treatment (since the exam before), x, y, and for each axis how far along it
         the exam stands, in standard deviations of all exams; 0 is their mean.
     """
-    at = principal_plane(vectors) if plane is None else plane
     found = exams[["patient_id", "study_uid", "date"]].assign(date=pd.to_datetime(exams["date"]))
-    found[list(PLANE)] = at
-    for name, axis in axes.items():
-        along = vectors.astype(np.float64) @ axis
-        spread = along.std()
-        found[name] = (along - along.mean()) / spread if spread > 0 else 0.0
+    found[list(PLANE)] = plane
+    for name, each in along.items():
+        spread = each.std()
+        found[name] = (each - each.mean()) / spread if spread > 0 else 0.0
     found = found.dropna(subset=["date"])
     found = found.sort_values(["patient_id", "date", "study_uid"], ignore_index=True)
     grouped = found.groupby("patient_id")
@@ -78,17 +75,43 @@ def principal_plane(vectors: NDArray[np.floating]) -> Floats:
     return np.asarray(centred @ (first * np.sign(largest)))
 
 
-def steps(
-    found: pd.DataFrame, axes: Mapping[str, object], *, repeats: int, seed: int
-) -> pd.DataFrame:
+def toward_burden(
+    vectors: NDArray[np.float32], burden: Floats, patient: NDArray[np.str_], *, seed: int = 0
+) -> Floats:
+    """Return how far toward disease exams stand by an axis that is fitted, float64 (exams,).
+
+    Parameters
+    ----------
+    vectors : float32 array of shape (exams, dim)
+    burden : float64 array of shape (exams,)
+        Such as the sum of stenoses; NaN where it is not known.
+    patient : array of shape (exams,)
+    seed : int
+        Of the folds.
+
+    Returns
+    -------
+    float64 array of shape (exams,)
+        Burden as ridge regression tells it from the vector, in its unit.  What a patient's exams
+        are told by was fitted to other patients alone, and is one axis for all of them.
+
+    Raises
+    ------
+    UsageError
+        There are fewer patients than folds.
+    """
+    return probe(vectors, burden[:, None], patient, seed=seed).scores[:, 0]
+
+
+def steps(found: pd.DataFrame, axes: Sequence[str], *, repeats: int, seed: int) -> pd.DataFrame:
     """Return how far exams moved along each axis since the one before, on average.
 
     Parameters
     ----------
     found : DataFrame
         Of `positions`.
-    axes : mapping
-        The names are wanted.
+    axes : sequence of str
+        Their names.
     repeats, seed : int
         Bootstrap samples of patients.
 

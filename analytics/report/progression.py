@@ -74,14 +74,13 @@ def protocol_in_words(study: ProgressionStudy) -> list[str]:
         f"New disease: a segment that crosses {NEW_PERCENT:g} % diameter stenosis; worsened: one "
         f"whose stenosis grew by more than {WORSE_POINTS:g} points; a pair with either, in "
         "segments that were not treated in between, has progressed.",
-        "Toward disease: the difference of the embeddings along the direction from sentences of "
-        "normal arteries to sentences of disease, in standard deviations of unchanged pairs.",
+        "Toward disease: how much further an exam stands along the direction that leads there "
+        "(see Participants), in standard deviations of unchanged pairs.",
         "Before and after PCI: one pair a patient, that around the first intervention if it is PCI "
         "alone, or the first pair of who had none. Limits of the difference are of the studentised "
         "bootstrap, p is the share of exchanges of the groups that differ as much, and the "
         "adjusted difference is of least squares on the years between the exams (HC3).",
-        "Trajectories: how far exams stand along directions that lead from or to sentences, in "
-        "standard deviations of all exams.",
+        "Trajectories: how far exams stand along directions, in standard deviations of all exams.",
         "Slopes are of linear mixed models with an intercept of each patient, and a slope where "
         "the data bear it, of exams until a first treatment. Progression is known between two "
         "exams only: its share is Turnbull's estimate for interval-censored times. Hazard ratios "

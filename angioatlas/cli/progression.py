@@ -48,6 +48,10 @@ def run(
         str,
         typer.Option("--findings", help="Stenoses from heads, measurements, none, or auto."),
     ] = "auto",
+    direction: Annotated[
+        str,
+        typer.Option("--direction", help="Toward disease by text, fitted to stenoses, or auto."),
+    ] = "auto",
     on_map: Annotated[
         str | None, typer.Option("--map", help="Follow patients on this saved map of studies.")
     ] = None,
@@ -78,7 +82,12 @@ def run(
         endpoint=endpoint(endpoint_name),
     )
     result = open_atlas(store).progression(
-        plan, cohort=cohort, findings=findings, on_map=on_map, encoder=encoder
+        plan,
+        cohort=cohort,
+        findings=findings,
+        direction=direction,
+        on_map=on_map,
+        encoder=encoder,
     )
     written: list[Path] = [*result.write(report)] if report is not None else []
     if out is not None:

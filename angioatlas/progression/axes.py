@@ -28,9 +28,13 @@ AXES: Final = {
 """By name, sentences that an axis leads to, and those that it leads away from, if any."""
 
 
-def clinical_axes(reader: TextEmbedder) -> dict[str, NDArray[np.float32]]:
-    """Return the unit vectors of `AXES` in the space of a text encoder."""
-    return {name: _between(reader, *ends) for name, ends in AXES.items()}
+def along_text(
+    reader: TextEmbedder, vectors: NDArray[np.float32]
+) -> dict[str, NDArray[np.float64]]:
+    """Return how far along each of `AXES` vectors of the space stand, float64 (rows,) each."""
+    return {
+        name: vectors.astype(np.float64) @ _between(reader, *ends) for name, ends in AXES.items()
+    }
 
 
 def _between(

@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.progression.pairs import mark_between, serial_pairs
-from analytics.progression.study import Inputs
+from analytics.progression.study import DISEASE, Inputs
+from analytics.progression.trajectory import toward_burden
 from angioatlas.cohorts import CohortMembers
 from angioatlas.maps.draw import dots_now
-from angioatlas.progression.axes import clinical_axes
+from angioatlas.progression.axes import along_text
 from angioatlas.stenoses import measured_stenoses
 from angioatlas.studied import provenance, vectors_of
 from angioatlas.study_view import study_view
@@ -28,6 +29,10 @@ from store.store import Store
 
 SOURCES: Final = ("auto", "heads", "measurements", "none")
 """Where the stenoses of segments are from."""
+DIRECTIONS: Final = ("auto", "text", "fitted")
+"""What leads toward disease: sentences, or the sum of stenoses, fitted to other patients."""
+FEWEST_FITTED: Final = 50
+"""With stenoses of fewer patients no direction is fitted."""
 
 
 def gather(
@@ -38,6 +43,7 @@ def gather(
     encoder_id: str,
     reader: TextEmbedder | None,
     source: str = "auto",
+    direction: str = "auto",
     on_map: SavedProjection | None = None,
 ) -> Inputs:
     """Join exams with their vectors, findings and what lies between them.
@@ -52,6 +58,8 @@ def gather(
         Reads the sentences of `angioatlas.progression.axes`; without one there are no axes.
     source : str
         Of `SOURCES`; auto takes heads where there is one set of them.
+    direction : str
+        Of `DIRECTIONS`: what leads toward disease; auto takes sentences where there is a reader.
     on_map : SavedProjection, optional
         The map that exams are followed on.
 
@@ -87,21 +95,55 @@ def gather(
     steps.append((f"with a vector of {encoder_id}", len(exams), exams["patient_id"].nunique()))
     steps.append(("that follow another exam", len(pairs), pairs["patient_id"].nunique()))
     stenosis, told = _stenosis(snapshot, uids, encoder_id=encoder_id, source=source)
+    along, leads = _along(reader, vectors, exams, stenosis, direction)
+    notes = [f"stenoses of segments are from {told}"] if stenosis is not None else []
+    notes += [f"toward disease leads {leads}"] if leads else []
     return Inputs(
         exams=exams,
         pairs=pairs,
         vectors=vectors,
         videos=videos,
         exam_of=np.array([row[uid] for uid in views["study_uid"].to_pylist()], np.int64),
-        axes={} if reader is None else clinical_axes(reader),
+        along=along,
         plane=None if on_map is None else _plane(snapshot, on_map, uids, encoder_id=encoder_id),
         stenosis=stenosis,
         lvef=facts["lvef_percent"].reindex(uids).to_numpy(np.float64),
         events=events,
         follow_up=snapshot.labels(LabelKind.FOLLOW_UP).to_pandas(),
         attrition=pd.DataFrame(steps, columns=["step", "studies", "patients"]),
-        notes=(f"stenoses of segments are from {told}",) if stenosis is not None else (),
+        notes=tuple(notes),
         provenance=provenance(store, cohort, encoder_id),
+    )
+
+
+def _along(
+    reader: TextEmbedder | None,
+    vectors: NDArray[np.float32],
+    exams: pd.DataFrame,
+    stenosis: pd.DataFrame | None,
+    direction: str,
+) -> tuple[dict[str, NDArray[np.float64]], str]:
+    if direction not in DIRECTIONS:
+        raise UsageError(
+            f"direction {direction!r}: expected one of {', '.join(DIRECTIONS)}", "see --help"
+        )
+    if direction == "text" and reader is None:
+        raise UsageError("no text encoder of this space is here", "take --direction fitted")
+    found = {} if reader is None else along_text(reader, vectors)
+    if found and direction != "fitted":
+        return found, "the way from sentences of normal arteries to sentences of disease"
+    burden = None if stenosis is None else stenosis.sum(axis=1, min_count=1).to_numpy(np.float64)
+    if burden is None or exams["patient_id"][np.isfinite(burden)].nunique() < FEWEST_FITTED:
+        if direction == "fitted":
+            raise UsageError(
+                f"the stenoses of fewer than {FEWEST_FITTED} patients are known, too few to fit "
+                "a direction toward disease",
+                "take --direction text, or import measurements such as stenosis_percent@prox_lad",
+            )
+        return found, ""
+    fitted = toward_burden(vectors, burden, exams["patient_id"].to_numpy(str))
+    return {DISEASE: fitted, **{k: v for k, v in found.items() if k != DISEASE}}, (
+        "the sum of stenoses, by ridge regression fitted to other patients"
     )
 
 

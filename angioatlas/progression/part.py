@@ -28,6 +28,7 @@ class Progression(CohortStudies):
         *,
         cohort: str | CohortMembers | None = None,
         findings: str = "auto",
+        direction: str = "auto",
         on_map: str | None = None,
         encoder: str | None = None,
     ) -> ProgressionResult:
@@ -42,6 +43,9 @@ class Progression(CohortStudies):
         findings : str
             Where the stenoses of segments are from: ``heads``, ``measurements``, ``none``, or
             ``auto`` for what there is.
+        direction : str
+            What leads toward disease: ``text`` (sentences), ``fitted`` (to the sum of stenoses of
+            other patients), or ``auto`` for sentences where the encoder reads text.
         on_map : str, optional
             Name of a saved map to follow patients on; by default their principal components.
         encoder : str, optional
@@ -64,6 +68,7 @@ class Progression(CohortStudies):
             encoder_id=space,
             reader=self._text_reader(space),
             source=findings,
+            direction=direction,
             on_map=None if on_map is None else Registry(self.store.tables).projection(on_map),
         )
 

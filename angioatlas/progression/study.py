@@ -64,6 +64,7 @@ def progression(
     encoder_id: str,
     reader: TextEmbedder | None,
     source: str = "auto",
+    direction: str = "auto",
     on_map: SavedProjection | None = None,
 ) -> ProgressionResult:
     """Do a study of a cohort, on the store version that the cohort was chosen from.
@@ -77,7 +78,7 @@ def progression(
     encoder_id : str
     reader : TextEmbedder or None
         For the direction toward disease.
-    source, on_map
+    source, direction, on_map
         See `angioatlas.progression.gather.gather`.
 
     Raises
@@ -93,6 +94,7 @@ def progression(
             encoder_id=encoder_id,
             reader=reader,
             source=source,
+            direction=direction,
             on_map=on_map,
         )
     return ProgressionResult(run_study(plan, inputs), cohort.cohort_id, encoder_id)

@@ -41,10 +41,10 @@ def test_pairs_are_joined_with_what_was_done_and_found(made):
     assert progressed[both["moved"] > 0.4].all()
     named = study.comparisons.set_index("comparison")["auc"]
     assert named["progressed against stable, natural course"] > 0.9
-    (natural,) = study.correlations.to_dict("records")
+    natural, _ = study.correlations.to_dict("records")
     assert natural["what"] == "score and absolute change of stenoses"
     assert natural["spearman"] > 0.7
-    assert study.inputs.notes == ("stenoses of segments are from measurements",)
+    assert study.inputs.notes[0] == "stenoses of segments are from measurements"
 
 
 def test_findings_can_be_left_out_or_are_asked_for_in_vain(made):
@@ -54,6 +54,21 @@ def test_findings_can_be_left_out_or_are_asked_for_in_vain(made):
         atlas.progression(findings="heads")
     with pytest.raises(UsageError, match="findings 'report': expected one of auto, heads"):
         atlas.progression(findings="report")
+
+
+def test_without_text_the_direction_is_fitted_to_stenoses(made):
+    atlas, drawn = made
+    study = atlas.progression(Plan(repeats=20)).study
+    assert study.inputs.notes[1].startswith("toward disease leads the sum of stenoses")
+    natural = ~drawn.treated
+    moved = study.pairs.set_index("study_uid").loc[drawn.inputs.pairs["study_uid"]]
+    toward = moved["toward_disease"].to_numpy()
+    assert np.corrcoef(toward[natural], drawn.moved[natural])[0, 1] > 0.5
+    assert set(study.steps["axis"]) == {"disease"}
+    with pytest.raises(UsageError, match="no text encoder of this space is here"):
+        atlas.progression(direction="text")
+    with pytest.raises(UsageError, match="the stenoses of fewer than 50 patients are known"):
+        atlas.progression(findings="none", direction="fitted")
 
 
 def test_a_cohort_of_first_exams_has_no_pairs(made):
@@ -113,10 +128,11 @@ def test_patients_are_followed_on_a_map(made):
 
 def test_what_pci_changed_is_told(made):
     atlas, drawn = made
-    (score,) = atlas.progression(Plan(repeats=200)).study.treated.to_dict("records")
+    score, toward = atlas.progression(Plan(repeats=200)).study.treated.to_dict("records")
     assert score["treated"] == drawn.treated.sum()
     assert score["treated"] + score["untreated"] == 120
     assert score["lower"] > 0, "who was treated moved further than others did"
+    assert toward["upper"] < 0, "and the other way"
 
 
 def test_an_export_has_the_pairs_and_what_is_known_by_date(made, tmp_path):

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from analytics.progression.trajectory import positions, principal_plane, steps
+from analytics.progression.trajectory import (
+    positions,
+    principal_plane,
+    steps,
+    toward_burden,
+)
 
 DIM = 12
 
@@ -33,10 +38,15 @@ def serial(rng, patients=40):
     return exams, pairs, vectors.astype(np.float32), axes
 
 
+def standing(exams, pairs, vectors, axes, plane=None):
+    along = {name: vectors.astype(float) @ axis for name, axis in axes.items()}
+    return positions(exams, pairs, principal_plane(vectors) if plane is None else plane, along)
+
+
 def test_exams_stand_in_order():
     exams, pairs, vectors, axes = serial(np.random.default_rng(0))
     shuffled = exams.sample(frac=1, random_state=0)
-    found = positions(shuffled, pairs, vectors[shuffled.index], axes)
+    found = standing(shuffled, pairs, vectors[shuffled.index], axes)
     assert found["study_uid"].tolist() == exams["study_uid"].tolist()
     assert found["number"].tolist() == [1, 2, 3] * 40
     np.testing.assert_allclose(found["years"][:3], [0, 300 / 365.25, 600 / 365.25])
@@ -56,15 +66,15 @@ def test_an_exam_that_is_not_on_the_map_has_no_place():
     exams, pairs, vectors, axes = serial(np.random.default_rng(2))
     plane = np.zeros((len(exams), 2))
     plane[5] = np.nan
-    found = positions(exams, pairs, vectors, axes, plane)
+    found = standing(exams, pairs, vectors, axes, plane)
     assert found[["x", "y"]].isna().all(axis=1).sum() == 1
 
 
 def test_planted_steps_are_found_apart_from_treatment():
     exams, pairs, vectors, axes = serial(np.random.default_rng(3))
     scale = vectors[:, 0].astype(float).std()
-    found = positions(exams, pairs, vectors, axes)
-    told = steps(found, axes, repeats=200, seed=0)
+    found = standing(exams, pairs, vectors, axes)
+    told = steps(found, tuple(axes), repeats=200, seed=0)
     assert told[["axis", "course", "pairs"]].values.tolist() == [
         ["first", "natural", 70],
         ["first", "treated", 10],
@@ -78,6 +88,18 @@ def test_planted_steps_are_found_apart_from_treatment():
 
 def test_few_steps_are_not_told():
     exams, pairs, vectors, axes = serial(np.random.default_rng(4), patients=4)
-    found = positions(exams, pairs, vectors, axes)
-    assert steps(found, axes, repeats=20, seed=0).empty
-    assert steps(found, {}, repeats=20, seed=0).empty
+    found = standing(exams, pairs, vectors, axes)
+    assert steps(found, tuple(axes), repeats=20, seed=0).empty
+    assert steps(found, (), repeats=20, seed=0).empty
+
+
+def test_an_axis_is_fitted_to_other_patients():
+    rng = np.random.default_rng(5)
+    patient = np.repeat([f"p{i}" for i in range(150)], 2)
+    burden = rng.gamma(1, 50, 300)
+    vectors = rng.normal(size=(300, DIM)) + 0.05 * burden[:, None] * np.eye(DIM)[2]
+    known = np.where(np.arange(300) % 5 == 0, np.nan, burden)
+    found = toward_burden(vectors.astype(np.float32), known, patient)
+    assert np.corrcoef(found, burden)[0, 1] > 0.8
+    noise = toward_burden(rng.normal(size=(300, DIM)).astype(np.float32), known, patient)
+    assert abs(np.corrcoef(noise, burden)[0, 1]) < 0.2
