@@ -167,6 +167,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         *,
         level: Level | str = Level.STUDY,
         k: int = 10,
+        where: str | None = None,
         encoder: str | None = None,
     ) -> retrieve_.Found:
         """Rank the studies (or videos) that a text describes best, exactly.
@@ -178,11 +179,16 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         level : Level
         k : int
             Hits wanted, 1 or more.
+        where : str, optional
+            Only what this predicate holds for, such as ``"lvef_percent < 40 and sex = 'F'"``; see
+            `angioatlas.filters.rows_where`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
 
         Raises
         ------
+        UsageError
+            When the text is empty, or the predicate is none.
         NotFoundError
             When the encoder's folder is not here.
         EncoderError
@@ -191,7 +197,13 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             return retrieve_.search(
-                snapshot, self._indexes, text, reader=self._reader(space), level=Level(level), k=k
+                snapshot,
+                self._indexes,
+                text,
+                reader=self._reader(space),
+                level=Level(level),
+                k=k,
+                where=where,
             )
 
     def similar(
@@ -201,6 +213,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         level: Level | str = Level.STUDY,
         k: int = 10,
         exclude_same_patient: bool = True,
+        where: str | None = None,
         encoder: str | None = None,
     ) -> retrieve_.Similar:
         """Rank the studies (or videos) most similar to one in the store, exactly.
@@ -214,6 +227,8 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             Hits wanted, 1 or more.
         exclude_same_patient : bool
             Leave out the query's own patient.
+        where : str, optional
+            Only what this predicate holds for, as in `search`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
         """
@@ -226,6 +241,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
                 level=Level(level),
                 k=k,
                 exclude_same_patient=exclude_same_patient,
+                where=where,
             )
 
     def findings(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.filters import rows_where
 from angioatlas.indexes import IndexCache
 from core.errors import NotFoundError, UsageError
 from core.schema import Level
@@ -75,6 +76,7 @@ def search(
     reader: TextEmbedder,
     level: Level,
     k: int,
+    where: str | None = None,
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
@@ -89,11 +91,13 @@ def search(
     level : Level
     k : int
         Hits wanted; fewer come back only when fewer rows are there.
+    where : str, optional
+        Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
 
     Raises
     ------
     UsageError
-        When the text is empty.
+        When the text is empty, or the predicate is none.
     NotFoundError
         When the snapshot has no vectors in that space.
     """
@@ -101,11 +105,16 @@ def search(
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
     covered = reader.coverage(text)
     (query,) = reader.encode([text])
-    hits = _ranked(snapshot, indexes, query, encoder_id=reader.encoder_id, level=level, k=k)
+    space = reader.encoder_id
+    include = None
+    if where is not None:
+        keys = snapshot.keys(space, level)
+        include = rows_where(snapshot, keys, where, level=level, encoder_id=space)
+    hits = _ranked(snapshot, indexes, query, encoder_id=space, level=level, k=k, include=include)
     if covered is not None and not covered.known:
         hits = hits.iloc[:0]
-    note = None if covered is None else _vocabulary_note(covered, reader.encoder_id)
-    return Found(text, level, reader.encoder_id, snapshot.version, hits, note)
+    note = None if covered is None else _vocabulary_note(covered, space)
+    return Found(text, level, space, snapshot.version, hits, note)
 
 
 def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:
@@ -128,6 +137,7 @@ def similar(
     level: Level,
     k: int,
     exclude_same_patient: bool,
+    where: str | None = None,
 ) -> Similar:
     """Rank what is visible in a snapshot by its similarity to one study or video.
 
@@ -144,9 +154,13 @@ def similar(
         Hits wanted; fewer come back only when fewer rows remain.
     exclude_same_patient : bool
         Leave out everything of the query's own patient; otherwise only the query itself.
+    where : str, optional
+        Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
 
     Raises
     ------
+    UsageError
+        When the predicate is none.
     NotFoundError
         When none of `uids` is visible with vectors of this encoder.
     """
@@ -159,6 +173,8 @@ def similar(
     if exclude_same_patient:
         same = pc.equal(keys["patient_id"], keys["patient_id"][row])
         wanted &= ~same.to_numpy(zero_copy_only=False)
+    if where is not None:
+        wanted &= rows_where(snapshot, keys, where, level=level, encoder_id=encoder_id)
     hits = _ranked(
         snapshot, indexes, query[0], encoder_id=encoder_id, level=level, k=k, include=wanted
     )

@@ -35,6 +35,15 @@ VersionOption = Annotated[
     typer.Option("--version", min=1, help="Store version to read; the latest when absent."),
 ]
 LevelOption = Annotated[Level, typer.Option("--level", help="What is ranked.")]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="PREDICATE",
+        help="Only what this holds for, such as \"lvef_percent < 40 and sex = 'F'\".",
+        show_default=False,
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 

@@ -12,6 +12,7 @@ from angioatlas.cli.options import (
     LevelOption,
     StoreOption,
     VersionOption,
+    WhereOption,
     open_atlas,
 )
 from angioatlas.cli.output import print_hits, say
@@ -23,6 +24,7 @@ def search(
     store: StoreOption = None,
     level: LevelOption = Level.STUDY,
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
+    where: WhereOption = None,
     encoder: EncoderOption = None,
     version: VersionOption = None,
     json: JsonOption = False,
@@ -32,11 +34,16 @@ def search(
     Needs an encoder with a text side and its vocabulary (angioatlas encoders list).  Words that the
     encoder never met are named; without any that it knows there are no hits.
 
+    With --where every hit satisfies the predicate, and there are as many as were asked for wherever
+    as many satisfy it (docs/search.md).
+
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
-    found = atlas.search(text, level=level, k=k, encoder=encoder)
+    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder)
     empty = "nothing is in the store yet: angioatlas embed PATH"
+    if where is not None:
+        empty = f"no {level.value} satisfies the predicate"
     if found.note and not json:
         say(f"note: {found.note}", style="yellow")
         empty = 'no answer: name a finding, such as "proximal LAD occlusion"'

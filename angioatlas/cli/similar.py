@@ -12,6 +12,7 @@ from angioatlas.cli.options import (
     LevelOption,
     StoreOption,
     VersionOption,
+    WhereOption,
     open_atlas,
 )
 from angioatlas.cli.output import print_hits
@@ -31,6 +32,7 @@ def similar(
     same_patient: Annotated[
         bool, typer.Option("--same-patient", help="Let hits be of the same patient.")
     ] = False,
+    where: WhereOption = None,
     encoder: EncoderOption = None,
     version: VersionOption = None,
     json: JsonOption = False,
@@ -43,7 +45,14 @@ def similar(
     """
     atlas = open_atlas(store, version=version)
     found = atlas.similar(
-        uid, level=level, k=k, exclude_same_patient=not same_patient, encoder=encoder
+        uid,
+        level=level,
+        k=k,
+        exclude_same_patient=not same_patient,
+        where=where,
+        encoder=encoder,
     )
     empty = "no other study is in the store; embed more, or try --same-patient"
+    if where is not None:
+        empty = f"no other {level.value} satisfies the predicate"
     print_hits(found, query={"query": found.query_uid}, json=json, empty=empty)
