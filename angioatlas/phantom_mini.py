@@ -2,16 +2,18 @@
 
 `python -m angioatlas.phantom_mini --work FOLDER --out FOLDER` (`make phantom-encoder`).  Every step
 keeps what it has done in the work folder: the same command takes it up where it was interrupted,
-and ends in the same weights on the same kind of machine.
+and ends in the same weights on the same kind of machine.  `--video FOLDER` takes the video encoder
+of an encoder folder, and trains only what stands on it: for new sentences that is enough.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -21,14 +23,19 @@ import torch
 from numpy.typing import NDArray
 
 from core.provenance import software_version
-from embedder.encoders.compact.folder import CompactModels, write_compact
+from embedder.encoders.compact.folder import (
+    CompactModels,
+    as_written,
+    open_compact_video,
+    write_compact,
+)
 from embedder.encoders.compact.inputs import normalise
-from embedder.encoders.compact.spec import ARCHITECTURE, WINDOW_MS
+from embedder.encoders.compact.spec import ARCHITECTURE, WINDOW_MS, CompactSpec
 from embedder.encoders.compact.study import CompactAggregator, CompactHeads
 from embedder.encoders.compact.text import CompactText
 from embedder.encoders.compact.video import CompactVideo
 from embedder.encoders.compact.words import split_words
-from embedder.encoders.registry import BUNDLED
+from embedder.encoders.registry import BUNDLED, read_spec
 from embedder.sampling import BEFORE_MS, window_indices
 from phantom.ids import patient_id
 from phantom.seeds import TRAINING_SEEDS
@@ -40,7 +47,7 @@ from phantom.training.dataset import (
     write_training_set,
 )
 from phantom.training.dense import train_video
-from phantom.training.features import Studies, compute_tokens
+from phantom.training.features import VARIANTS, Studies, Variant, compute_tokens
 from phantom.training.joint import train_joint
 from phantom.training.loop import Log, Schedule
 from phantom.training.models import Models
@@ -68,8 +75,6 @@ class Recipe:
         Studies to train on, and to watch.
     video, joint : Schedule
         Of the two stages; a batch is of videos, then of studies.
-    variants : int
-        How often the tokens of each run are computed: once as it is, then augmented.
     seed : int
         Of the weights before training.
     """
@@ -78,7 +83,6 @@ class Recipe:
     held_out: int = 250
     video: Schedule = VIDEO_STAGE
     joint: Schedule = JOINT_STAGE
-    variants: int = 2
     seed: int = 7
 
 
@@ -88,10 +92,19 @@ def choose_frames(n_frames: int, frame_time_ms: float, onset_ms: float) -> list[
     return window_indices(n_frames, frame_time_ms, window_ms=WINDOW_MS, start_ms=start_ms)
 
 
-def new_models(seed: int) -> tuple[CompactModels, Models]:
-    """Return untrained models, as the encoder's writer and as the training take them."""
+def new_models(seed: int, video: CompactVideo | None = None) -> tuple[CompactModels, Models]:
+    """Return untrained models, as the encoder's writer and as the training take them.
+
+    A `video` encoder that is given stays as it is, save its last projection, which is untrained.
+    """
     torch.manual_seed(seed)
-    made = CompactModels(CompactVideo(), CompactAggregator(), CompactHeads(), CompactText())
+    if video is None:
+        video = CompactVideo()
+    else:
+        video.requires_grad_(False)
+        video.project.reset_parameters()
+        video.project.requires_grad_(True)
+    made = CompactModels(video, CompactAggregator(), CompactHeads(), CompactText())
     # Convolutions over channels that lie next to each other are faster on a CPU.
     torch.nn.Module.to(made.video, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = Models(
@@ -106,7 +119,15 @@ def new_models(seed: int) -> tuple[CompactModels, Models]:
     return made, parts
 
 
-def make(out: Path, work: Path, recipe: Recipe, *, workers: int, log: Log) -> None:
+def make(
+    out: Path,
+    work: Path,
+    recipe: Recipe,
+    *,
+    workers: int,
+    log: Log,
+    video_from: Path | None = None,
+) -> None:
     """Make the encoder.
 
     Parameters
@@ -120,17 +141,53 @@ def make(out: Path, work: Path, recipe: Recipe, *, workers: int, log: Log) -> No
         Processes that render.
     log : callable
         Told lines.
+    video_from : Path, optional
+        An encoder folder whose video encoder is taken as it is, instead of training one.
     """
     began = time.perf_counter()
     work.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data, held_out = _sets(work, recipe, workers=workers, log=log)
+    if video_from is None:
+        video = _train_video(data, held_out, work, recipe, log, device)
+    else:
+        video = open_compact_video(video_from)
+    # The tokens are those of the weights that are written, rounding and all.
+    made, models = new_models(recipe.seed, as_written(video))
+    place = work / f"over-{_digest(video)}"
+    place.mkdir(exist_ok=True)
+    studies = Studies(data, _tokens(place / "tokens", models, data, VARIANTS, device, log))
+    watched = Studies(
+        held_out,
+        _tokens(place / "held-out-tokens", models, held_out, ("plain", "short"), device, log),
+    )
+    checkpoint = place / "joint.pt"
+    train_joint(models, studies, recipe.joint, log=log, device=device, checkpoint=checkpoint)
+    measured = validate_joint(models, watched, held_out, device=device)
+    log(f"held out: {_line(measured)}")
+    for model in (made.video, made.aggregator, made.heads, made.text):
+        model.cpu().eval()
+    facts = training_facts(recipe, data, work, video_from) | {
+        f"held_out_{k}": v for k, v in measured.items()
+    }
+    spec = write_compact(out, made, lexicon=lexicon(), training=facts, trained_on=_trained_on())
+    log(f"{spec.encoder_id} in {out} after {(time.perf_counter() - began) / 60:.0f} min")
+
+
+def _train_video(
+    data: TrainingSet,
+    held_out: TrainingSet,
+    work: Path,
+    recipe: Recipe,
+    log: Log,
+    device: torch.device,
+) -> CompactVideo:
     made, models = new_models(recipe.seed)
 
     def watch(step: int, averaged: torch.nn.ModuleDict) -> None:
         log(f"held out at step {step}: {_line(validate_video(models, averaged, held_out))}")
 
-    dense = train_video(
+    train_video(
         models,
         data,
         recipe.video,
@@ -139,18 +196,14 @@ def make(out: Path, work: Path, recipe: Recipe, *, workers: int, log: Log) -> No
         checkpoint=work / "video.pt",
         on_check=watch,
     )
-    studies = Studies(data, _tokens(work / "tokens", models, data, recipe.variants, device, log))
-    watched = Studies(held_out, _tokens(work / "held-out-tokens", models, held_out, 1, device, log))
-    train_joint(
-        models, studies, dense, recipe.joint, log=log, device=device, checkpoint=work / "joint.pt"
-    )
-    measured = validate_joint(models, watched, held_out, device=device)
-    log(f"held out: {_line(measured)}")
-    for model in (made.video, made.aggregator, made.heads, made.text):
-        model.cpu().eval()
-    facts = training_facts(recipe, data, work) | {f"held_out_{k}": v for k, v in measured.items()}
-    spec = write_compact(out, made, lexicon=lexicon(), training=facts, trained_on=_trained_on())
-    log(f"{spec.encoder_id} in {out} after {(time.perf_counter() - began) / 60:.0f} min")
+    return made.video.cpu()
+
+
+def _digest(video: CompactVideo) -> str:
+    digest = hashlib.sha256()
+    for tensor in video.state_dict().values():
+        digest.update(tensor.contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _trained_on() -> list[str]:
@@ -164,7 +217,9 @@ def lexicon() -> frozenset[str]:
     return frozenset(word for text in (*texts, *EVALUATION_QUERIES) for word in split_words(text))
 
 
-def training_facts(recipe: Recipe, data: TrainingSet, work: Path) -> dict[str, str | int | float]:
+def training_facts(
+    recipe: Recipe, data: TrainingSet, work: Path, video_from: Path | None
+) -> dict[str, str | int | float]:
     """Return how the weights were made, for `encoder.json`."""
     return {
         "software": software_version(),
@@ -174,11 +229,21 @@ def training_facts(recipe: Recipe, data: TrainingSet, work: Path) -> dict[str, s
         "training_set_sha256": set_digest(work / "training"),
         "held_out_seed": HELD_OUT_SEED,
         "held_out_studies": recipe.held_out,
-        "video_steps": recipe.video.steps,
-        "video_batch": recipe.video.batch,
+        **_video_facts(recipe, video_from),
         "joint_steps": recipe.joint.steps,
         "joint_batch": recipe.joint.batch,
         "weights_seed": recipe.seed,
+    }
+
+
+def _video_facts(recipe: Recipe, video_from: Path | None) -> dict[str, str | int | float]:
+    if video_from is None:
+        return {"video_steps": recipe.video.steps, "video_batch": recipe.video.batch}
+    spec = read_spec(video_from)
+    told = spec.training if isinstance(spec, CompactSpec) else {}
+    return {
+        "video_from": spec.encoder_id,
+        **{name: told[name] for name in ("video_steps", "video_batch") if name in told},
     }
 
 
@@ -208,20 +273,22 @@ def _shards_told(what: str, log: Log) -> Callable[[int, int], None]:
 
 
 def _tokens(
-    stem: Path, models: Models, data: TrainingSet, variants: int, device: torch.device, log: Log
-) -> list[NDArray[np.float16]]:
-    found = []
-    for variant in range(variants):
+    stem: Path,
+    models: Models,
+    data: TrainingSet,
+    variants: Sequence[Variant],
+    device: torch.device,
+    log: Log,
+) -> dict[Variant, NDArray[np.float16]]:
+    found = {}
+    for variant in variants:
         file = stem.with_name(f"{stem.name}-{variant}.npy")
         if not file.exists():
-            changed = variant > 0
-            tokens = compute_tokens(
-                models, data, device=device, log=log, changed=changed, seed=variant
-            )
+            tokens = compute_tokens(models, data, device=device, log=log, variant=variant)
             aside = file.with_suffix(".part.npy")
             np.save(aside, tokens)
             aside.replace(file)
-        found.append(np.load(file))
+        found[variant] = np.load(file)
     return found
 
 
@@ -237,6 +304,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--studies", type=int, default=Recipe.studies)
     parser.add_argument("--video-steps", type=int, default=Recipe.video.steps)
     parser.add_argument("--joint-steps", type=int, default=Recipe.joint.steps)
+    parser.add_argument("--video", type=Path, help="an encoder folder whose video encoder is taken")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
     recipe = Recipe(
@@ -250,7 +318,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.write(f"[{(time.perf_counter() - began) / 60:6.1f} min] {line}\n")
         sys.stdout.flush()
 
-    make(given.out, given.work, recipe, workers=given.workers, log=log)
+    make(
+        given.out,
+        given.work,
+        recipe,
+        workers=given.workers,
+        log=log,
+        video_from=given.video,
+    )
 
 
 def _with_steps(schedule: Schedule, steps: int) -> Schedule:

@@ -67,6 +67,19 @@ def draw_times(n: int, frames: int, rng: torch.Generator) -> Int[Tensor, "n fram
     return torch.minimum(at, torch.where(short, ends, frames - 1)).clamp_(0, frames - 1)
 
 
+def end_early(
+    clips: Float[Tensor, "n frames rows columns"], rng: torch.Generator
+) -> Float[Tensor, "n frames rows columns"]:
+    """Return clips as of cines that end half-way through the window, or soon after.
+
+    Their last frame stays.
+    """
+    n, frames = clips.shape[:2]
+    last = frames // 2 + torch.randint(0, 3, (n, 1), generator=rng)
+    at = torch.minimum(torch.arange(frames).repeat(n, 1), last).to(clips.device)
+    return clips[torch.arange(n, device=clips.device)[:, None], at]
+
+
 def draw_curves(n: int, rng: torch.Generator) -> Float[Tensor, "n 256"]:
     """Draw grey curves: what each of the 256 values becomes, 0 to 255, not rounded."""
     level = torch.arange(256).clamp_min(0.5) / FULL

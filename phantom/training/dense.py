@@ -57,8 +57,7 @@ class Weights:
 class DenseHeads(nn.Module):
     """What turns tokens and vectors into answers that the truth can be held against.
 
-    They are left behind after training, except the prototypes, which the next stage aligns
-    sentences with.
+    They are left behind after training.
 
     Parameters
     ----------
@@ -155,7 +154,7 @@ def train_video(
     checkpoint: Path | None = None,
     weights: Weights | None = None,
     on_check: Callable[[int, nn.ModuleDict], None] | None = None,
-) -> DenseHeads:
+) -> None:
     """Train the video encoder, and leave the running average of its weights in `models.video`.
 
     Parameters
@@ -173,11 +172,6 @@ def train_video(
     weights : Weights, optional
     on_check : callable, optional
         Called at each checkpoint with the step and the averaged ``video`` and ``heads``.
-
-    Returns
-    -------
-    DenseHeads
-        With the prototypes of the concepts.
     """
     torch.manual_seed(schedule.seed)
     video, aggregator = models.video.to(device), models.aggregator.to(device)
@@ -205,7 +199,6 @@ def train_video(
             if on_check is not None:
                 on_check(step + 1, average.module)
     trained.load_state_dict(average.module.state_dict())
-    return heads
 
 
 def _heads_for(models: Models, device: torch.device) -> DenseHeads:

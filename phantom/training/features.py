@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.segments import FINDINGS
+from phantom.training import augment
 from phantom.training.batches import Batches
 from phantom.training.dataset import STATE_COLUMNS, TrainingSet
 from phantom.training.loop import Log
@@ -18,6 +20,11 @@ from phantom.training.models import Models
 from phantom.words.concepts import CALCIFIED
 from phantom.words.concepts import SIGNIFICANT_PERCENT as SEVERE
 
+Variant = Literal["plain", "augmented", "short"]
+VARIANTS: Final[tuple[Variant, ...]] = get_args(Variant)
+"""Clips as they are, with what `phantom.training.augment` changes, or ending early."""
+SHORT_STUDIES: Final = 0.25
+"""Share of the studies of a batch whose cines all end early."""
 _BATCH = 64
 
 
@@ -27,8 +34,7 @@ def compute_tokens(
     *,
     device: torch.device,
     log: Log,
-    changed: bool = False,
-    seed: int = 0,
+    variant: Variant = "plain",
 ) -> NDArray[np.float16]:
     """Encode all runs.
 
@@ -38,27 +44,27 @@ def compute_tokens(
     data : TrainingSet
     device : torch.device
     log : callable
-    changed : bool
-        Whether the clips are augmented.
-    seed : int
-        Of the augmentation.
+    variant : {"plain", "augmented", "short"}
+        What is done to the clips.
 
     Returns
     -------
     float16 array of shape (runs, queries, token size)
     """
     batches = Batches(data)
-    rng = torch.Generator().manual_seed(seed) if changed else None
+    rng = torch.Generator().manual_seed(1)
     video = models.video.to(device).eval()
     found = []
     for first in range(0, len(data), _BATCH):
         rows = np.arange(first, min(first + _BATCH, len(data)))
-        clips = batches.make(rows, rng).clips.to(device)
+        clips = batches.make(rows, rng if variant == "augmented" else None).clips.to(device)
+        if variant == "short":
+            clips = augment.end_early(clips, rng)
         with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
             tokens = video(models.normalise(clips)).tokens
         found.append(tokens.float().cpu().numpy().astype(np.float16))
         if first // _BATCH % 50 == 0:
-            log(f"tokens {first}/{len(data)}")
+            log(f"{variant} tokens {first}/{len(data)}")
     return np.concatenate(found)
 
 
@@ -95,11 +101,12 @@ class Studies:
     Parameters
     ----------
     data : TrainingSet
-    tokens : sequence of float16 arrays of shape (runs, queries, token size)
-        The same runs, as they are and as augmentation left them; each run comes from one of them.
+    tokens : mapping of variant to float16 array of shape (runs, queries, token size)
+        The same runs in each.  Of a study's runs each is plain or augmented, by itself; in
+        `SHORT_STUDIES` of the studies they all end early.
     """
 
-    def __init__(self, data: TrainingSet, tokens: list[NDArray[np.float16]]) -> None:
+    def __init__(self, data: TrainingSet, tokens: Mapping[Variant, NDArray[np.float16]]) -> None:
         self._data = data
         self._tokens = tokens
         self._first = np.searchsorted(data.study, np.arange(len(data.lvef) + 1))
@@ -108,21 +115,20 @@ class Studies:
     def __len__(self) -> int:
         return len(self._data.lvef)
 
-    def make(self, studies: NDArray[np.int64], rng: np.random.Generator | None) -> StudyBatch:
-        """Return a batch; `rng` chooses among the variants of each run, None takes the first."""
+    def make(
+        self, studies: NDArray[np.int64], rng: np.random.Generator | Variant = "plain"
+    ) -> StudyBatch:
+        """Return a batch, of variants that a generator draws, or of one variant."""
         data = self._data
         firsts, counts = self._first[studies], np.diff(self._first)[studies]
         at = firsts[:, None] + np.arange(counts.max())
         present = at < (firsts + counts)[:, None]
         at = np.where(present, at, firsts[:, None])
-        variant = (
-            np.zeros(at.shape, int)
-            if rng is None
-            else rng.integers(len(self._tokens), size=at.shape)
-        )
-        tokens = np.empty((*at.shape, *self._tokens[0].shape[1:]), np.float32)
-        for i, stock in enumerate(self._tokens):
-            tokens[variant == i] = stock[at[variant == i]]
+        variants = np.full(at.shape, rng) if isinstance(rng, str) else self._draw(at.shape, rng)
+        size = next(iter(self._tokens.values())).shape[1:]
+        tokens = np.empty((*at.shape, *size), np.float32)
+        for variant, stock in self._tokens.items():
+            tokens[variants == variant] = stock[at[variants == variant]]
         video_labels = np.where(present[..., None], data.video_labels[at], -1)
         return StudyBatch(
             torch.from_numpy(tokens),
@@ -132,6 +138,13 @@ class Studies:
             torch.from_numpy(self._findings[studies]),
             torch.from_numpy(data.lvef[studies]),
         )
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.str_]:
+        usual = [variant for variant in self._tokens if variant != "short"]
+        drawn = rng.choice(usual, size=shape)
+        if "short" in self._tokens:
+            drawn[rng.random(shape[0]) < SHORT_STUDIES] = "short"
+        return drawn
 
 
 def findings_of(states: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from core.schema import EMBEDDING_DIM
 from core.segments import FINDINGS, SEGMENTS
 from phantom.training.batches import shuffled
-from phantom.training.dense import LVEF_CENTRE, LVEF_SCALE, DenseHeads, concept_loss
-from phantom.training.features import Studies, StudyBatch
+from phantom.training.dense import LVEF_CENTRE, LVEF_SCALE, concept_loss
+from phantom.training.features import Studies, StudyBatch, Variant
 from phantom.training.loop import (
     Journal,
     Log,
@@ -32,6 +33,9 @@ from phantom.training.loop import (
 from phantom.training.models import Average, Models
 from phantom.training.sentences import Sentences
 
+_ENCODED = 256
+"""Studies that are encoded at once."""
+
 
 @dataclass(frozen=True)
 class JointWeights:
@@ -43,8 +47,6 @@ class JointWeights:
         Sentences against studies, against single videos, and sentences of two concepts.
     rank : float
         Positives of a sentence before its negatives, by a softmax over the batch.
-    align : float
-        Sentences against the prototypes of their concepts.
     findings : float
         The ninety heads.
     decode : float
@@ -59,7 +61,6 @@ class JointWeights:
     video: float = 6.0
     pairs: float = 3.0
     rank: float = 0.3
-    align: float = 0.5
     findings: float = 3.0
     decode: float = 2.0
     steady: float = 0.5
@@ -88,7 +89,6 @@ class JointHeads(nn.Module):
 def train_joint(
     models: Models,
     studies: Studies,
-    dense: DenseHeads,
     schedule: Schedule,
     *,
     log: Log,
@@ -103,8 +103,6 @@ def train_joint(
     models : Models
     studies : Studies
         Of cached tokens.
-    dense : DenseHeads
-        Of the first stage, for the prototypes.
     schedule : Schedule
         Its batches are studies.
     log, device, checkpoint
@@ -119,7 +117,7 @@ def train_joint(
             "aggregator": models.aggregator,
             "heads": models.heads,
             "text": models.text,
-            "joint": JointHeads(dense.prototypes.shape[1]),
+            "joint": JointHeads(EMBEDDING_DIM),
         }
     ).to(device)
     sentences = Sentences(models.featurise)
@@ -127,7 +125,6 @@ def train_joint(
     optimizer = optimiser([trained], schedule)
     parts: dict[str, Any] = {"trained": trained, "average": average, "optimizer": optimizer}
     first = resume(checkpoint, parts, device=device)
-    prototypes = F.normalize(dense.prototypes.detach().to(device), dim=1)
     rows = shuffled(len(studies), schedule.batch, seed=schedule.seed)
     journal = Journal(log, "joint", schedule)
     for step in range(first, schedule.steps):
@@ -135,7 +132,7 @@ def train_joint(
         torch.manual_seed(schedule.seed * 1_000_003 + step)
         batch = studies.make(rows(step), rng).to(device)
         trained.train()
-        losses = joint_losses(trained, batch, sentences, prototypes, rng, weights)
+        losses = joint_losses(trained, batch, sentences, rng, weights)
         take_step(losses, weights, optimizer, schedule.rate(step))
         average.update(trained)
         journal.note(step, {name: loss.item() for name, loss in losses.items()})
@@ -149,7 +146,6 @@ def joint_losses(
     trained: nn.ModuleDict,
     batch: StudyBatch,
     sentences: Sentences,
-    prototypes: Float[Tensor, "concepts d"],
     rng: np.random.Generator,
     weights: JointWeights,
 ) -> dict[str, Tensor]:
@@ -175,7 +171,6 @@ def joint_losses(
         "video": concept_loss(joint.score(videos, raw), video_labels),
         "pairs": concept_loss(joint.score(vectors, trained["text"](numbers.to(device))), both),
         "rank": rank_loss(logits, batch.study_labels > 0),
-        "align": 1 - (F.normalize(raw, dim=1) * prototypes).sum(dim=1).mean(),
         "findings": finding_loss(trained["heads"](segment_tokens, kept), batch.findings),
         "decode": _decode_loss(joint.decode(vectors), batch),
         "steady": 1 - (vectors * again).sum(dim=1).mean(),
@@ -221,13 +216,13 @@ def _decode_loss(decoded: Float[Tensor, "s n"], batch: StudyBatch) -> Float[Tens
 
 
 def encode_studies(
-    models: Models, studies: Studies, *, device: torch.device, batch: int = 256
+    models: Models, studies: Studies, *, device: torch.device, variant: Variant = "plain"
 ) -> Float[Tensor, "studies d"]:
     """Return the vectors of all studies, L2-normalised."""
     found = []
-    for first in range(0, len(studies), batch):
-        rows = np.arange(first, min(first + batch, len(studies)))
-        part = studies.make(rows, None).to(device)
+    for first in range(0, len(studies), _ENCODED):
+        rows = np.arange(first, min(first + _ENCODED, len(studies)))
+        part = studies.make(rows, variant).to(device)
         with torch.inference_mode():
             pooled = models.project(part.tokens.flatten(2))
             found.append(F.normalize(models.aggregator(pooled, part.present), dim=1))

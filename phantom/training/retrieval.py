@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from phantom.training.dataset import TrainingSet
-from phantom.training.features import Studies
+from phantom.training.features import Studies, Variant
 from phantom.training.joint import encode_sentences, encode_studies
 from phantom.training.models import Models
 from phantom.training.validate import auroc
@@ -17,6 +18,7 @@ from phantom.words.concepts import CONCEPTS, EVALUATION_QUERIES
 
 FEWEST: Final = 5
 """Positives below which a query's figures are left out of the means."""
+_WATCHED: Final[Mapping[Variant, str]] = {"plain": "", "short": "_short"}
 
 
 def average_precision(truth: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
@@ -34,11 +36,19 @@ def validate_joint(
 ) -> dict[str, float]:
     """Return the mean AUROC and average precision of the evaluation's queries.
 
-    Nothing is returned when no query has enough positives.
+    Of clips as they are, and, by names that end in `_short`, of such that end early.  Nothing is
+    returned when no query has enough positives.
     """
-    vectors = encode_studies(models, studies, device=device)
     texts = encode_sentences(models, models.featurise([*EVALUATION_QUERIES]).to(device))
-    scores = (vectors @ texts.T).cpu().numpy()
+    found: dict[str, float] = {}
+    for variant, suffix in _WATCHED.items():
+        vectors = encode_studies(models, studies, device=device, variant=variant)
+        for name, mean in _means(data, (vectors @ texts.T).cpu().numpy()).items():
+            found[name + suffix] = mean
+    return found
+
+
+def _means(data: TrainingSet, scores: NDArray[np.float32]) -> dict[str, float]:
     areas, precisions = [], []
     for column, concept in enumerate(EVALUATION_QUERIES.values()):
         truth = data.study_labels[:, CONCEPTS.index(concept)] > 0

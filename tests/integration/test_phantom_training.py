@@ -17,6 +17,7 @@ from embedder.encoders.spec import Coverage
 from embedder.sampling import window_indices
 from phantom.training.dataset import SetSettings, open_training_set, write_training_set
 from phantom.training.dense import train_video
+from phantom.training.features import SHORT_STUDIES, Studies, Variant
 from phantom.training.loop import Schedule
 from phantom.words.concepts import EVALUATION_QUERIES
 
@@ -88,6 +89,25 @@ def test_the_lexicon_knows_every_query_and_no_pizza():
     assert {"widowmaker", "stenose", "plad"} <= words
 
 
+def test_studies_come_plain_augmented_or_short_as_a_whole(folder):
+    data = open_training_set(folder)
+    variants: dict[Variant, float] = {"plain": 0, "augmented": 1, "short": 2}
+    tokens = {
+        name: np.full((len(data), 22, 64), value, np.float16) for name, value in variants.items()
+    }
+    studies, rng = Studies(data, tokens), np.random.default_rng(0)
+    drawn = [studies.make(np.arange(4), rng) for _ in range(200)]
+    kinds = [
+        set(part[has].unique().tolist()) for b in drawn for part, has in zip(*b[:2], strict=True)
+    ]
+    assert {2.0} in kinds
+    assert {0.0, 1.0} in kinds
+    assert all(kind == {2.0} or 2.0 not in kind for kind in kinds)
+    share = np.mean([kind == {2.0} for kind in kinds])
+    assert abs(share - SHORT_STUDIES) < 0.07
+    assert studies.make(np.arange(4), "short").tokens.unique().tolist() == [2.0]
+
+
 def test_a_recipe_ends_in_a_folder_that_opens(tmp_path):
     recipe = Recipe(
         studies=4,
@@ -110,6 +130,21 @@ def test_a_recipe_ends_in_a_folder_that_opens(tmp_path):
     assert vectors.embedding.shape == (1, 512)
     assert np.isfinite(reader.encode(["proximal LAD occlusion"])).all()
     assert reader.coverage("pizza") == Coverage(known=(), unknown=("pizza",))
+    # Over the video encoder of the folder the second stage alone ends in the same vectors.
+    make(
+        tmp_path / "over",
+        tmp_path / "work",
+        recipe,
+        workers=1,
+        log=lines.append,
+        video_from=tmp_path / "encoder",
+    )
+    over = load_encoder(tmp_path / "over", device="cpu")
+    np.testing.assert_array_equal(over.encode_videos([clip]).embedding, vectors.embedding)
+    told = read_spec(tmp_path / "over")
+    assert isinstance(told, CompactSpec)
+    assert told.training["video_from"] == spec.encoder_id
+    assert told.training["video_steps"] == 2, "of the one that it is from"
     again: list[str] = []
     make(tmp_path / "encoder", tmp_path / "work", recipe, workers=1, log=again.append)
     assert read_spec(tmp_path / "encoder").encoder_id == spec.encoder_id

@@ -19,7 +19,7 @@ from embedder.encoders.compact.study import CompactAggregator, CompactHeads
 from embedder.encoders.compact.text import CompactText
 from embedder.encoders.compact.video import CompactVideo, fold_norms
 from embedder.encoders.importing.folder import new_folder, write_tensors
-from embedder.encoders.registry import SPEC_FILE, file_sha256
+from embedder.encoders.registry import SPEC_FILE, check_files, file_sha256, read_spec
 from embedder.encoders.self_check import SELF_CHECK_FILE, self_check
 from embedder.encoders.spec import FileRef
 from embedder.encoders.trained_on import TRAINED_ON_FILE
@@ -118,12 +118,7 @@ def open_compact(spec: CompactSpec, folder: Path, *, device: str) -> CompactEnco
     EncoderError
         The tensors of a file are not exactly those of its model.
     """
-    space = load_model(
-        lambda: fold_norms(CompactSpace()),
-        folder / spec.weights.file,
-        what=_what(spec, spec.weights),
-        hint=_HINT,
-    )
+    space = _open_space(spec, folder)
     heads = load_model(
         CompactHeads, folder / spec.heads.file, what=_what(spec, spec.heads), hint=_HINT
     )
@@ -148,7 +143,44 @@ def open_compact_reader(spec: CompactSpec, folder: Path, *, device: str) -> Comp
     return CompactReader(spec, model, Lexicon(lines), device=device)
 
 
+def as_written(video: CompactVideo) -> CompactVideo:
+    """Return a copy of a trained video encoder as its file will give it back.
+
+    Each normalisation is folded into its convolution, and the weights are rounded to float16.
+    """
+    folded = fold_norms(video)
+    return folded.half().float()
+
+
+def open_compact_video(folder: Path) -> CompactVideo:
+    """Load the video encoder of an encoder folder, to train what stands on it.
+
+    Raises
+    ------
+    EncoderError
+        The folder holds no such encoder, or the tensors are not exactly those of the model.
+    """
+    spec = read_spec(folder)
+    if not isinstance(spec, CompactSpec):
+        raise EncoderError(
+            f"{folder} holds an encoder of the architecture {spec.architecture}, "
+            f"expected {ARCHITECTURE}",
+            "name a folder that `make phantom-encoder` wrote",
+        )
+    check_files(spec, folder, spec.video_files)
+    return _open_space(spec, folder).video
+
+
 _HINT = "the folder is damaged: install angioatlas again, or make the encoder again"
+
+
+def _open_space(spec: CompactSpec, folder: Path) -> CompactSpace:
+    return load_model(
+        lambda: fold_norms(CompactSpace()),
+        folder / spec.weights.file,
+        what=_what(spec, spec.weights),
+        hint=_HINT,
+    )
 
 
 def _what(spec: CompactSpec, file: FileRef) -> str:

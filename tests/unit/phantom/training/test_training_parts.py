@@ -54,6 +54,14 @@ def test_time_goes_forward_save_for_a_lost_frame():
     assert 0.15 < untouched < 0.6
 
 
+def test_a_cine_that_ends_early_holds_its_last_frame():
+    clips = torch.arange(16.0).repeat(300, 1)[:, :, None, None].expand(300, 16, 4, 4)
+    found = augment.end_early(clips, generator())[:, :, 0, 0]
+    last = found[:, -1]
+    assert set(last.tolist()) == {8.0, 9.0, 10.0}
+    assert (found == torch.minimum(torch.arange(16.0), last[:, None])).all()
+
+
 def test_grey_curves_rise():
     curves = augment.draw_curves(100, generator())
     assert (curves.diff(dim=1) >= 0).all()
