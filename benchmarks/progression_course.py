@@ -90,8 +90,8 @@ def day(days: float) -> pd.Timestamp:
     return DAY + pd.Timedelta(days=int(days))
 
 
-def coverage(repeats: int, *, seed: int = SEED) -> dict[str, dict[str, float]]:
-    """Return how often each interval holds what was planted."""
+def coverage(repeats: int, *, seed: int = SEED, only: str = "") -> dict[str, dict[str, float]]:
+    """Return how often each interval, or those whose name holds `only`, holds what was planted."""
     rng = np.random.default_rng(seed)
     mace, rules = endpoint("mace"), Rules()
 
@@ -111,6 +111,8 @@ def coverage(repeats: int, *, seed: int = SEED) -> dict[str, dict[str, float]]:
     }
     found = {}
     for name, held in cases.items():
+        if only not in name:
+            continue
         share = float(np.mean([held() for _ in range(repeats)]))
         found[name] = {"coverage": share, "se": (share * (1 - share) / repeats) ** 0.5}
     return found
@@ -119,11 +121,14 @@ def coverage(repeats: int, *, seed: int = SEED) -> dict[str, dict[str, float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", default="", help="intervals whose name holds this")
     given = parser.parse_args()
-    found = coverage(given.repeats)
+    found = coverage(given.repeats, seed=given.seed, only=given.only)
     for name, each in found.items():
         print(f"{name:<44} coverage {each['coverage']:.3f} ± {each['se']:.3f}")
-    write("progression_course", {"repeats": given.repeats, "intervals": found})
+    if not given.only:
+        write("progression_course", {"repeats": given.repeats, "intervals": found})
 
 
 if __name__ == "__main__":
