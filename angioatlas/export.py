@@ -23,7 +23,7 @@ from angioatlas.saved_tables import cohort_table, projection_table
 from core.errors import StoreError, UsageError
 from core.labels import LabelKind
 from core.provenance import RESEARCH_USE, software, utc_now
-from core.schema import EMBEDDING_DIM, Format, Level
+from core.schema import EMBEDDING_DIM, UID_COLUMN, Format, Level
 from core.segments import HEADS
 from embedder.encoders.spec import TextEmbedder
 from store.columns import COMMENTS
@@ -197,7 +197,6 @@ def _write_level(
     source_paths: bool,
 ) -> int:
     table = {Level.STUDY: "studies", Level.VIDEO: "videos"}[level]
-    uid = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}[level]
     facts = snapshot.studies() if level is Level.STUDY else snapshot.videos()
     hidden = {"commit_id", "input_hash"} | (set() if source_paths else {"source_uri"})
     facts = facts.drop_columns([name for name in facts.column_names if name in hidden])
@@ -213,7 +212,7 @@ def _write_level(
         connection.register("vectors", chunk.select(["uid"]).append_column("embedding", embedding))
         connection.execute(
             f"insert into {table} select facts.*, vectors.embedding "
-            f"from vectors join facts on facts.{uid} = vectors.uid"
+            f"from vectors join facts on facts.{UID_COLUMN[level]} = vectors.uid"
         )
         connection.unregister("vectors")
     connection.unregister("facts")
@@ -259,11 +258,7 @@ def _write_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Tabl
 def _write_views(connection: duckdb.DuckDBPyConnection) -> None:
     for view, query in VIEWS.items():
         connection.execute(f"create view {view} as {query}")
-        columns = connection.table(view).columns
-        _comment(connection, view, columns)
-        if view == "exams":
-            for column, comment in COMMENTS["studies"].items():
-                _comment_on(connection, f"{view}.{column}", comment)
+        _comment(connection, view, connection.table(view).columns)
 
 
 def _with_heads(wide: pa.Table, heads_id: str) -> pa.Table:

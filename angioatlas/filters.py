@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.study_view import study_view
-from core.schema import Level
+from core.schema import UID_COLUMN, Level
 from store.predicate import compiled, kinds_of
 from store.snapshot import Snapshot
 from store.sql import matching
 
 ALIASES: Final = {"age": "patient_age_years", "sex": "patient_sex", "date": "study_date"}
 """Short names that a predicate may use."""
-_UID: Final = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
 _HIDDEN: Final = ("commit_id", "input_hash", "source_uri")
+"""Columns of videos that are the store's own, or may name patients."""
 
 
 def filter_view(snapshot: Snapshot, level: Level, *, encoder_id: str) -> pa.Table:
@@ -29,12 +29,12 @@ def filter_view(snapshot: Snapshot, level: Level, *, encoder_id: str) -> pa.Tabl
     """
     studies = study_view(snapshot, encoder_id=encoder_id)
     if level is Level.STUDY:
-        return studies.drop_columns([name for name in _HIDDEN if name in studies.column_names])
+        return studies
     videos = snapshot.videos()
     videos = videos.drop_columns([name for name in _HIDDEN if name in videos.column_names])
     of = pc.index_in(videos["study_uid"], value_set=studies["study_uid"])
     for name in studies.column_names:
-        if name not in videos.column_names and name not in _HIDDEN:
+        if name not in videos.column_names:
             videos = videos.append_column(name, studies[name].take(of))
     return videos
 
@@ -61,6 +61,6 @@ def rows_where(
     """
     rows = filter_view(snapshot, level, encoder_id=encoder_id)
     sql = compiled(where, kinds_of(rows.schema), aliases=ALIASES)
-    found = matching(level.value, rows, sql)[_UID[level]]
+    found = matching(level.value, rows, sql)[UID_COLUMN[level]]
     wanted: NDArray[np.bool_] = pc.is_in(keys["uid"], value_set=found).to_numpy()
     return wanted

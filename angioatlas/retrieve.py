@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from angioatlas.filters import rows_where
 from angioatlas.indexes import IndexCache
 from core.errors import NotFoundError, UsageError
-from core.schema import Level
+from core.schema import UID_COLUMN, Level
 from embedder.encoders.spec import Coverage, TextEmbedder
 from store.snapshot import Snapshot
 
-_UID_COLUMN = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
 _SHOWN = {
     Level.STUDY: ["study_uid", "patient_id", "study_date", "n_videos"],
     Level.VIDEO: ["sop_uid", "study_uid", "patient_id", "view", "n_frames"],
@@ -214,6 +213,6 @@ def _find(
 def _facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
     """Return the facts to show for each uid, in order."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[_UID_COLUMN[level]])
+    rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[UID_COLUMN[level]])
     frame: pd.DataFrame = table.select(_SHOWN[level]).take(rows).to_pandas()
     return frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 EMBEDDING_DIM = 512
 """Length of every pooled, joint and study vector."""
@@ -24,6 +25,10 @@ class Level(StrEnum):
 
     STUDY = "study"
     VIDEO = "video"
+
+
+UID_COLUMN: Final = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
+"""The column that tells studies, or videos, apart."""
 
 
 class Format(StrEnum):

@@ -9,17 +9,19 @@ from core.segments import FINDINGS
 
 _UID = "surrogate UID under 2.25 unless identifiers are kept"
 
+_STUDIES: Final = {
+    "study_uid": f"StudyInstanceUID; {_UID}",
+    "patient_id": "Pseudonym of the PatientID, or the id itself if identifiers are kept",
+    "patient_known": "False if PatientID was missing or a placeholder: the study stands alone",
+    "study_date": "StudyDate; shifted by one constant per patient if the store shifts dates",
+    "patient_age_years": "Age at the study in years, from PatientAge or the birth date",
+    "patient_sex": "PatientSex: M, F or O",
+    "site": "Site name given when the study was embedded",
+    "n_videos": "Cines of the study that are embedded",
+}
+
 COMMENTS: Final[dict[str, dict[str, str]]] = {
-    "studies": {
-        "study_uid": f"StudyInstanceUID; {_UID}",
-        "patient_id": "Pseudonym of the PatientID, or the id itself if identifiers are kept",
-        "patient_known": "False if PatientID was missing or a placeholder: the study stands alone",
-        "study_date": "StudyDate; shifted by one constant per patient if the store shifts dates",
-        "patient_age_years": "Age at the study in years, from PatientAge or the birth date",
-        "patient_sex": "PatientSex: M, F or O",
-        "site": "Site name given when the study was embedded",
-        "n_videos": "Cines of the study that are embedded",
-    },
+    "studies": _STUDIES,
     "videos": {
         "sop_uid": f"SOPInstanceUID; {_UID}",
         "study_uid": f"StudyInstanceUID; {_UID}",
@@ -107,6 +109,7 @@ COMMENTS: Final[dict[str, dict[str, str]]] = {
         "text": "Source of an event, unit, segments treated, or value of a covariate",
     },
     "exams": {
+        **_STUDIES,
         "n_views": "Number of distinct projections",
         "lvef_percent": "Measured ejection fraction nearest to the study, at most 90 days off",
         "exam_number": "Number of the exam of the patient by date, from 1",

@@ -14,8 +14,9 @@ from analytics.resampling import percentile_interval
 Floats = NDArray[np.float64]
 EVERY: Final = "every segment"
 FEWEST_EXAMS: Final = 40
+"""Exams with measured stenoses; with fewer nothing is fitted, and no error told."""
 FEWEST_LESIONS: Final = 10
-"""Errors over fewer exams, or fewer lesions, are not told."""
+"""Errors over fewer lesions are not told."""
 COLUMNS: Final = (
     *("place", "method", "exams", "mae", "mae_lower", "mae_upper", "bias"),
     *("lesions", "lesion_mae", "lesion_mae_lower", "lesion_mae_upper"),

@@ -12,7 +12,7 @@ from analytics.leakage import known_to_the_encoder, refuse
 from analytics.probes.attention import probe_views
 from analytics.probes.compare import compare, differences
 from analytics.probes.errors import COLUMNS as ERRORS
-from analytics.probes.errors import percent_errors
+from analytics.probes.errors import FEWEST_EXAMS, percent_errors
 from analytics.probes.linear import probe
 from analytics.report.document import Document, plain
 from analytics.report.probes import ProbeFacts, probe_report
@@ -30,8 +30,6 @@ from store.store import Store
 ANY = "any"
 """Truth by whatever method stenoses were measured."""
 PROBE, VIEWS, HEADS, TEXT = "probe", "views", "heads", "text"
-_FEWEST = 40
-"""Exams with measured stenoses; with fewer nothing is fitted."""
 
 
 @final
@@ -122,10 +120,10 @@ def probe_findings(
     patient = np.array(keys["patient_id"].to_pylist(), str)
     refuse(known_to_the_encoder(patient, trained_on))
     known = truth.notna().any(axis=1).to_numpy()
-    if known.sum() < _FEWEST:
+    if known.sum() < FEWEST_EXAMS:
         raise UsageError(
-            f"{known.sum()} exams of the cohort have measured findings, at least {_FEWEST} are "
-            "needed",
+            f"{known.sum()} exams of the cohort have measured findings, at least {FEWEST_EXAMS} "
+            "are needed",
             "import measurements such as stenosis_percent@prox_lad: angioatlas labels import PATH",
         )
     percent = measured[ANY]
