@@ -45,6 +45,7 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level
 from core.settings import Settings, load_settings
+from index.engines import Kind
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
@@ -64,7 +65,9 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
-        self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
+        self._indexes = IndexCache(
+            settings.state_dir / "indexes" / store.uuid, reopen=self.snapshot
+        )
 
     @classmethod
     def open(
@@ -314,11 +317,23 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
-    def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
-        """Build and save the exact index of the version that this Atlas reads."""
+    def build_index(
+        self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
+    ) -> IndexFacts:
+        """Build and save the index of the version that this Atlas reads; see `IndexCache.build`.
+
+        Parameters
+        ----------
+        level : Level
+        kind : Kind, optional
+            By default what suits the number of rows and the free memory.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        """
+        wanted = None if kind is None else Kind(kind)
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
-            return IndexFacts.of(self._indexes.build(snapshot, space, level))
+            return self._indexes.build(snapshot, space, level, kind=wanted)
 
     def indexes(self) -> list[IndexFacts]:
         """Describe the saved indexes of this store."""
