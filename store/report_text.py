@@ -85,7 +85,7 @@ class ReportText:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._ready: tuple[Position, str] | None = None
 
     def search(
@@ -138,7 +138,7 @@ class ReportText:
         name = self._name(snapshot)
 
         def found() -> list[tuple[str, float]]:
-            scores = _scores(_opened(self._folder / name, rows), clauses(text))
+            scores = _scores(_opened(self.folder / name, rows), clauses(text))
             wanted = [(u, s) for u, s in scores.items() if among is None or u in among]
             return sorted(wanted, key=lambda match: (-match[1], match[0]))
 
@@ -152,10 +152,10 @@ class ReportText:
 
     def rows(self) -> int | None:
         """Return how many reports the saved index has; None when there is none."""
-        if not self._folder.is_dir():
+        if not self.folder.is_dir():
             return None
         with self._lock(exclusive=False):
-            saved = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+            saved = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
             with suppress(StoreError):
                 return sum(_count(path) for path in saved) if saved else None
         return None  # damaged: the next search builds it again
@@ -169,7 +169,7 @@ class ReportText:
             Something could not be removed.
         """
         self._ready = None
-        if self._folder.is_dir():
+        if self.folder.is_dir():
             with self._lock(exclusive=True):
                 self._empty()
 
@@ -200,7 +200,7 @@ class ReportText:
             [clauses(text) for text in reports["text"].to_pylist()], pa.list_(pa.string())
         )
         rows = pa.table({"study_uid": reports["study_uid"], _WORDS: words})
-        aside = self._folder / f".{name}"
+        aside = self.folder / f".{name}"
         with lance_errors("building the full-text index of the reports"):
             table = lancedb.connect(aside).create_table(_TABLE, rows)
             table.create_index(
@@ -217,11 +217,11 @@ class ReportText:
                     document_granularity=DocumentGranularity.LIST_ELEMENT,
                 ),
             )
-            aside.replace(self._folder / name)
+            aside.replace(self.folder / name)
 
     def _empty(self) -> None:
         with lance_errors("removing the full-text index of the reports"):
-            for path in self._folder.iterdir():
+            for path in self.folder.iterdir():
                 if path.name != _LOCK:
                     shutil.rmtree(path)
 
@@ -229,10 +229,10 @@ class ReportText:
     def _lock(self, *, exclusive: bool) -> Iterator[None]:
         """Hold the folder: shared to read, exclusive to build or remove."""
         with lance_errors("opening the folder of the full-text index of the reports"):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._folder.chmod(0o700)
-            (self._folder / _LOCK).touch()
-        lock = try_lock(self._folder / _LOCK, exclusive=exclusive, wait=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.chmod(0o700)
+            (self.folder / _LOCK).touch()
+        lock = try_lock(self.folder / _LOCK, exclusive=exclusive, wait=True)
         try:
             yield
         finally:
@@ -250,11 +250,9 @@ def _opened(folder: Path, rows: int) -> Any:
         table = lancedb.connect(folder).open_table(_TABLE)
         of_index = table.index_stats(_WORDS)
         there = table.count_rows()
-    covered = 0 if of_index is None else of_index.num_indexed_rows
-    if not there == covered == rows or of_index.num_unindexed_rows:
-        raise StoreError(
-            f"the full-text index covers {covered} of {there} rows, for {rows} reports"
-        )
+    covered = of_index is not None and of_index.num_indexed_rows == there == rows
+    if of_index is None or not covered or of_index.num_unindexed_rows:
+        raise StoreError(f"the full-text index of {there} rows does not cover {rows} reports")
     return table
 
 

@@ -34,9 +34,15 @@ def build(
 def info(store: StoreOption = None, json: JsonOption = False) -> None:
     """Show the indexes of a store: kind, rows, the version each was built from.
 
+    The full-text index of reports is of exactly the visible ones, or built again when it is asked.
+
     Example: angioatlas index info --store atlas
     """
-    rows = [each.as_dict() for each in open_atlas(store).indexes()]
+    atlas = open_atlas(store)
+    rows = [each.as_dict() for each in atlas.indexes()]
+    if (reports := atlas.reports_indexed()) is not None:
+        of_none = {"encoder_id": None, "level": "study", "kind": "full text of reports"}
+        rows.append({**of_none, "store_version": None, "rows": reports})
     if json:
         print_json(rows)
         return
