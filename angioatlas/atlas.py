@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from angioatlas import export as export_
 from angioatlas import findings as findings_
+from angioatlas import hybrid as hybrid_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
@@ -47,6 +48,7 @@ from core.schema import Format, Level
 from core.settings import Settings, load_settings
 from index.engines import Kind
 from store.maintain import commits_since_compaction, compact, purge_patient
+from store.report_text import ReportText
 from store.store import Store
 
 
@@ -65,9 +67,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
-        self._indexes = IndexCache(
-            settings.state_dir / "indexes" / store.uuid, reopen=self.snapshot
-        )
+        derived = settings.state_dir / "indexes" / store.uuid
+        self._indexes = IndexCache(derived, reopen=self.snapshot)
+        # No encoder has a name that starts so: it goes whenever the indexes do.
+        self._reports = ReportText(derived / "_reports")
 
     @classmethod
     def open(
@@ -172,6 +175,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         k: int = 10,
         where: str | None = None,
         encoder: str | None = None,
+        reports: bool = False,
     ) -> retrieve_.Found:
         """Rank the studies (or videos) that a text describes best, exactly.
 
@@ -187,18 +191,33 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             `angioatlas.filters.rows_where`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
+        reports : bool
+            Rank by the words of reports too, see `angioatlas.hybrid.search`; of studies alone.
+            Not for measuring how well an encoder retrieves: reports say what is to be found.
 
         Raises
         ------
         UsageError
             When the text is empty, or the predicate is none.
         NotFoundError
-            When the encoder's folder is not here.
+            When the encoder's folder is not here; with `reports`, when none were imported.
         EncoderError
-            When it has no text encoder, or that lacks its vocabulary.
+            When it has no text encoder, or that lacks its vocabulary; not with `reports`.
         """
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
+            if reports:
+                return hybrid_.search(
+                    snapshot,
+                    self._indexes,
+                    self._reports,
+                    text,
+                    reader=self._text_reader(space),
+                    encoder_id=space,
+                    level=Level(level),
+                    k=k,
+                    where=where,
+                )
             return retrieve_.search(
                 snapshot,
                 self._indexes,
@@ -339,6 +358,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         """Describe the saved indexes of this store."""
         return self._indexes.saved()
 
+    def reports_indexed(self) -> int | None:
+        """Return how many reports the saved full-text index has; None when there is none."""
+        return self._reports.rows()
+
     def export(
         self,
         out: Path | str,
@@ -446,7 +469,11 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             with IdentityMap(private_map) as known:
                 known.forget(surrogates)
         self._indexes.clear()
-        return asdict(purge_patient(self.store, patient_id))
+        try:
+            return asdict(purge_patient(self.store, patient_id))
+        finally:
+            # Afterwards: a search that began before the patient was hidden may have built it again.
+            self._reports.clear()
 
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)

@@ -46,6 +46,31 @@ class Similar:
 
 
 @dataclass(frozen=True)
+class ReportsRead:
+    """How many reports took part in a search.
+
+    Attributes
+    ----------
+    studies : int
+        Studies that could be found.
+    with_report : int
+        Those of them that have a report.
+    matching : int
+        Those whose report says what the text says.
+    """
+
+    studies: int
+    with_report: int
+    matching: int
+
+    def __str__(self) -> str:
+        return (
+            f"reports: {self.with_report:,} of {self.studies:,} studies have one, "
+            f"{self.matching:,} with the words of the query"
+        )
+
+
+@dataclass(frozen=True)
 class Found:
     """The answer to "which of these does this text describe?".
 
@@ -57,6 +82,8 @@ class Found:
     note : str or None
         Which words of the text the encoder has never met.  Without any that it knows there are no
         hits: a ranking by them would mean nothing.
+    reports : ReportsRead or None
+        None where reports were not asked; see `angioatlas.hybrid.search`.
     """
 
     text: str
@@ -65,6 +92,7 @@ class Found:
     store_version: int
     hits: pd.DataFrame
     note: str | None = None
+    reports: ReportsRead | None = None
 
 
 def search(
@@ -193,7 +221,7 @@ def _ranked(
     """Return rank, score and facts of the nearest rows; `include` by row of the snapshot's keys."""
     found = indexes.searchable(snapshot, encoder_id, level).search(query, k=k, include=include)
     hits = pd.DataFrame({"rank": found.ranks, "score": found.scores})
-    return pd.concat([hits, _facts(snapshot, level, found.uids)], axis=1)
+    return pd.concat([hits, facts(snapshot, level, found.uids)], axis=1)
 
 
 def _find(
@@ -210,7 +238,7 @@ def _find(
     )
 
 
-def _facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
+def facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
     """Return the facts to show for each uid, in order."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
     rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[UID_COLUMN[level]])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
 import typer
 
 from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, open_atlas
 from angioatlas.cli.output import print_json, print_table
+from angioatlas.indexes import IndexFacts
 from core.schema import Level
 
 IndexKind = Literal["auto", "exact", "compressed", "hnsw", "gpu"]
@@ -48,9 +50,16 @@ def build(
 def info(store: StoreOption = None, json: JsonOption = False) -> None:
     """Show the indexes of a store: kind, rows, recall, the version each was built from.
 
+    The full-text index of reports is of exactly the visible ones, or built again when it is asked.
+
     Example: angioatlas index info --store atlas
     """
-    rows = [each.as_dict() for each in open_atlas(store).indexes()]
+    atlas = open_atlas(store)
+    rows = [each.as_dict() for each in atlas.indexes()]
+    if (reports := atlas.reports_indexed()) is not None:
+        unsaid = dict.fromkeys(field.name for field in fields(IndexFacts))
+        told = {"level": Level.STUDY.value, "kind": "full text of reports", "rows": reports}
+        rows.append(unsaid | told)
     if json:
         print_json(rows)
         return

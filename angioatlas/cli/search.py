@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +28,9 @@ def search(
     where: WhereOption = None,
     encoder: EncoderOption = None,
     version: VersionOption = None,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="Rank by the words of reports too; studies only.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Rank what a text describes best, by cosine similarity.
@@ -37,14 +41,21 @@ def search(
     With --where every hit satisfies the predicate, and there are as many as were asked for wherever
     as many satisfy it (docs/search.md).
 
+    With --reports the ranking is fused with one by the reports that were imported, where they were.
+
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
-    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder)
+    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder, reports=reports)
     empty = "nothing is in the store yet: angioatlas embed PATH"
     if where is not None:
         empty = f"no {level.value} satisfies the predicate"
     if found.note and not json:
         say(f"note: {found.note}", style="yellow")
         empty = 'no answer: name a finding, such as "proximal LAD occlusion"'
-    print_hits(found, query={"text": found.text, "note": found.note}, json=json, empty=empty)
+    query: dict[str, Any] = {"text": found.text, "note": found.note}
+    if found.reports:
+        query["reports"] = asdict(found.reports)
+        if not json:
+            say(str(found.reports))
+    print_hits(found, query=query, json=json, empty=empty)
