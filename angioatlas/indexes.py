@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import AtlasError, NotFoundError, StoreError
+from core.errors import AtlasError, NotFoundError, StoreError, UsageError
 from core.schema import Level
 from index.engines import Kind
 from index.faiss_index import ABOUT_FILE, IndexInfo, VectorIndex
@@ -220,7 +220,8 @@ class IndexCache:
         """Describe the saved indexes that can be read."""
         found = []
         for about in sorted(self.folder.glob(f"*/*/{ABOUT_FILE}")):
-            with suppress(StoreError):  # damaged: the next search builds it again
+            # Damaged: the next search builds it again.  For a GPU that is gone: a search says so.
+            with suppress(StoreError, UsageError):
                 found.append(IndexFacts.of(VectorIndex.load(about.parent), about.parent))
         return found
 
