@@ -10,13 +10,16 @@ from angioatlas.cli.options import (
     EncoderOption,
     JsonOption,
     LevelOption,
+    OnePerPatientOption,
+    ScoreOption,
     StoreOption,
     VersionOption,
     WhereOption,
+    WhyOption,
     open_atlas,
 )
 from angioatlas.cli.output import print_hits, say
-from core.schema import Level
+from core.schema import Level, StudyScore
 
 
 def search(
@@ -25,6 +28,9 @@ def search(
     level: LevelOption = Level.STUDY,
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
     where: WhereOption = None,
+    score: ScoreOption = StudyScore.AUTO,
+    one_per_patient: OnePerPatientOption = False,
+    why: WhyOption = False,
     encoder: EncoderOption = None,
     version: VersionOption = None,
     json: JsonOption = False,
@@ -35,12 +41,22 @@ def search(
     encoder never met are named; without any that it knows there are no hits.
 
     With --where every hit satisfies the predicate, and there are as many as were asked for wherever
-    as many satisfy it (docs/search.md).
+    as many satisfy it.  `chance` is how many rows one would expect to score as high by chance
+    (docs/search.md).
 
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
-    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder)
+    found = atlas.search(
+        text,
+        level=level,
+        k=k,
+        where=where,
+        encoder=encoder,
+        score=score,
+        one_per_patient=one_per_patient,
+        explain=why,
+    )
     empty = "nothing is in the store yet: angioatlas embed PATH"
     if where is not None:
         empty = f"no {level.value} satisfies the predicate"
