@@ -14,6 +14,7 @@ from typing import Final
 
 from angioatlas.identities import store_identity
 from angioatlas.ingest import EmbedOptions, EncoderHandle, embed
+from angioatlas.plan import Plan
 from angioatlas.report import EmbedReport
 from angioatlas.scores import Query
 from angioatlas.survey import OnProgress
@@ -69,13 +70,11 @@ def query_of_files(
             settings=settings.model_copy(update={"identity_key": key}),
             options=EmbedOptions(),
             on_progress=on_progress,
+            on_plan=_check_one_study,
         )
         if not report.videos_embedded:
             raise NotFoundError(_nothing(report), "angioatlas embed --dry-run PATH says more")
         with aside.snapshot() as snapshot:
-            uids = snapshot.keys(encoder.encoder_id, Level.STUDY)["uid"].to_pylist()
-            if len(uids) > 1:
-                raise UsageError(_several(uids), "give the files of one study")
             return Query.of_row(snapshot, encoder.encoder_id, Level.STUDY, 0)
 
 
@@ -84,6 +83,11 @@ def _nothing(report: EmbedReport) -> str:
     return f"none of the {report.inputs} files could be used: {codes or 'there are none'}"
 
 
-def _several(uids: Sequence[str]) -> str:
-    more = f" and {len(uids) - _SHOWN} more" if len(uids) > _SHOWN else ""
-    return f"the files are of {len(uids)} studies: {', '.join(uids[:_SHOWN])}{more}"
+def _check_one_study(plan: Plan) -> None:
+    uids = sorted(work.study_uid for work in plan.work if work.cines)
+    if len(uids) > 1:
+        more = f" and {len(uids) - _SHOWN} more" if len(uids) > _SHOWN else ""
+        raise UsageError(
+            f"the files are of {len(uids)} studies: {', '.join(uids[:_SHOWN])}{more}",
+            "give the files of one study",
+        )
