@@ -15,7 +15,7 @@ _OF_VESSELS: Final = (
     "{} significant stenosis",
     "chronic total occlusion of the {}",
     "stent in the {}",
-    "diffuse disease of the {}",
+    "calcification of the {}",
     "no significant stenosis of the {}",
 )
 _OF_HEARTS: Final = (

@@ -46,7 +46,7 @@ SCORES = ("study", "mean", "late", "late, both ways")
 
 def embedded(encoder: Encoder, work: Path, name: str, specs: list[StudySpec]) -> Embedded:
     """Embed studies once; `work` keeps them."""
-    kept = work / f"{name}.pkl"
+    kept = work / f"{name}-{encoder.encoder_id}.pkl"
     if not kept.exists():
         found = embed(encoder, work, name, specs, workers=os.cpu_count() or 1)
         kept.write_bytes(pickle.dumps(found))

@@ -142,8 +142,9 @@ def late_pairs(
 def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return vectors of length 1, in their directions; what has none stays zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    out: NDArray[np.float64] = np.zeros_like(vectors)
-    return np.divide(vectors, lengths, out=out, where=lengths > 0)
+    found: NDArray[np.float64] = np.zeros_like(vectors)
+    np.divide(vectors, lengths, out=found, where=lengths > 0)
+    return found
 
 
 def _best(rows: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> Ranked:

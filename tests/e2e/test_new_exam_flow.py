@@ -6,13 +6,18 @@ import json
 import shutil
 import tempfile
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app
 from angioatlas.identities import lookup_identity
+from angioatlas.phantom_mini import SHIPPED
+from core.schema import Level
 from core.settings import load_settings
+from embedder.encoders.registry import load_encoder
+from embedder.encoders.spec import VideoVectors
 from phantom.files.cohort import write_cohort
 from phantom.ids import patient_id
 from store.store import Store
@@ -90,6 +95,27 @@ def test_it_is_compared_as_if_it_were_in_the_store(world, tmp_path):
             told = parts[each["sop_uid"]]
             assert told["contribution"] == pytest.approx(each["contribution"], abs=1e-5)
             assert told["query_sop_uid"] == each["query_sop_uid"]
+
+
+def test_without_each_video_the_encoder_makes_the_vector_again(world):
+    atlas = Atlas.open(world / "store")
+    query = atlas.studies()["study_uid"][0]
+    found = atlas.similar(query, k=2, explain=True)
+    encoder = load_encoder(SHIPPED, device="cpu")
+    with atlas.snapshot() as snapshot:
+        studies, vectors = snapshot.vectors(encoder.encoder_id, Level.STUDY)
+        keys, pooled = snapshot.vectors(encoder.encoder_id, Level.VIDEO, kind="pooled")
+    asked = vectors[studies["uid"].to_pylist().index(query)]
+    of, sops = np.array(keys["study_uid"].to_pylist()), keys["uid"].to_pylist()
+    for hit in found.hits.itertuples():
+        why = found.why(hit.study_uid)
+        assert len(why.matched) == (of == hit.study_uid).sum() >= 2
+        for each in why.matched:
+            kept = pooled[
+                [i for i in np.flatnonzero(of == hit.study_uid) if sops[i] != each.sop_uid]
+            ]
+            left = encoder.encode_study(VideoVectors(kept, kept)) @ asked
+            assert each.contribution == pytest.approx(hit.score - left, abs=1e-5)
 
 
 def test_its_own_patient_is_recognised_by_pseudonym(world):

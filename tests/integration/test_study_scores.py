@@ -73,9 +73,10 @@ class Scan:
         scores = {uid: self.score(kind, query, uid) for uid in among if uid != query}
         order = sorted(scores, key=lambda uid: (-round(scores[uid], 9), uid))
         if one_per_patient:
-            of = dict(zip(self.uids, self.patients, strict=True))
-            seen: set[str] = set()
-            order = [u for u in order if not (of[u] in seen or seen.add(of[u]))]
+            best = {}
+            for uid in order:
+                best.setdefault(self.patients[self.uids.index(uid)], uid)
+            order = list(best.values())
         return [(uid, scores[uid]) for uid in order]
 
 
