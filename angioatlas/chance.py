@@ -121,15 +121,11 @@ class ChanceCache:
             Of a text query.
         """
         keys = scorer.keys
+        nothing = pd.DataFrame({"chance": np.nan, "chance_is_bound": False}, range(len(scores)))
+        if not len(scores):
+            return Meaning(nothing, None)
         patients = pc.count_distinct(keys["patient_id"]).as_py()
         if patients < FEWEST_PATIENTS:
-            nothing = pd.DataFrame(
-                {
-                    "chance": np.nan,
-                    "chance_is_bound": False,
-                },
-                range(len(scores)),
-            )
             return Meaning(
                 nothing,
                 f"what a score means cannot be told of {patients} patients: it needs "

@@ -128,6 +128,8 @@ def best(
     # Each round ranks below the one before: what it leaves out scores less than its last row.
     while len(rows) < k and left.any():
         found, of = rank(k - len(rows), left)
+        if not len(found):  # an approximate index may miss what is left
+            break
         _, first = np.unique(owners[found], return_index=True)
         first.sort()
         rows, scores = np.append(rows, found[first]), np.append(scores, of[first])
