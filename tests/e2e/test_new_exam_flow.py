@@ -107,15 +107,13 @@ def test_without_each_video_the_encoder_makes_the_vector_again(world):
         keys, pooled = snapshot.vectors(encoder.encoder_id, Level.VIDEO, kind="pooled")
     asked = vectors[studies["uid"].to_pylist().index(query)]
     of, sops = np.array(keys["study_uid"].to_pylist()), keys["uid"].to_pylist()
-    for hit in found.hits.itertuples():
-        why = found.why(hit.study_uid)
-        assert len(why.matched) == (of == hit.study_uid).sum() >= 2
+    for uid, score in zip(found.hits["study_uid"], found.hits["score"], strict=True):
+        why = found.why(uid)
+        assert len(why.matched) == (of == uid).sum() >= 2
         for each in why.matched:
-            kept = pooled[
-                [i for i in np.flatnonzero(of == hit.study_uid) if sops[i] != each.sop_uid]
-            ]
+            kept = pooled[[i for i in np.flatnonzero(of == uid) if sops[i] != each.sop_uid]]
             left = encoder.encode_study(VideoVectors(kept, kept)) @ asked
-            assert each.contribution == pytest.approx(hit.score - left, abs=1e-5)
+            assert each.contribution == pytest.approx(score - left, abs=1e-5)
 
 
 def test_its_own_patient_is_recognised_by_pseudonym(world):

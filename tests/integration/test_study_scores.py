@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from core.errors import NotFoundError, UsageError
 from core.ids import KeptIdentity
 from core.schema import Level, StudyScore
 from core.settings import load_settings
+from embedder.encoders.deepcoro_spec import DeepCoroSpec
+from embedder.encoders.spec import FileRef
 from store.store import Store
 from tests.support.serial_store import serial_store
 from tests.support.store_cases import commit
@@ -73,7 +76,7 @@ class Scan:
         scores = {uid: self.score(kind, query, uid) for uid in among if uid != query}
         order = sorted(scores, key=lambda uid: (-round(scores[uid], 9), uid))
         if one_per_patient:
-            best = {}
+            best: dict[str, str] = {}
             for uid in order:
                 best.setdefault(self.patients[self.uids.index(uid)], uid)
             order = list(best.values())
@@ -277,12 +280,26 @@ def test_a_small_store_says_that_nothing_can_be_told(aggregated):
     )
 
 
-def test_auto_is_the_study_vector_where_the_rule_is_not_known():
-    for encoder_id in ("enc-a", "phantom-mini"):
-        chosen = chosen_score(
-            StudyScore.AUTO, Level.STUDY, encoder_id=encoder_id, settings=load_settings()
-        )
-        assert chosen is StudyScore.STUDY
+def test_auto_follows_the_study_rule_of_the_encoder(tmp_path):
+    some = FileRef(file="weights", sha256="0" * 64)
+    of: dict[str, Any] = {"mean": 110.0, "std": 38.0, "heads": 16, "depth": 1}
+    settings = load_settings(encoders_dir=tmp_path)
+    chosen = {}
+    for rule in ("mean", "aggregator"):
+        spec = DeepCoroSpec(name=rule, study_rule=rule, weights=some, source=some, **of)
+        (tmp_path / rule).mkdir()
+        (tmp_path / rule / "encoder.json").write_text(spec.to_json())
+        chosen[rule] = spec.encoder_id
+    chosen["not here"] = "enc-a"
+
+    def auto(encoder_id):
+        return chosen_score(StudyScore.AUTO, Level.STUDY, encoder_id=encoder_id, settings=settings)
+
+    assert {rule: auto(encoder_id) for rule, encoder_id in chosen.items()} == {
+        "mean": StudyScore.LATE,
+        "aggregator": StudyScore.STUDY,
+        "not here": StudyScore.STUDY,
+    }
 
 
 def run(*words):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from angioatlas.atlas import Atlas
 from angioatlas.phantom_mini import SHIPPED
 from angioatlas.reference_queries import REFERENCE_QUERIES
+from benchmarks.record import RESULTS, ROOT
 from core.ids import KeptIdentity
 from core.schema import Level
 from core.segments import SEGMENTS
@@ -17,6 +20,7 @@ from tests.support.store_cases import commit
 
 ENCODER = read_spec(SHIPPED).encoder_id
 TEXT = "left main stenosis"
+_FIGURES = {"lift": ".2f", "p5": ".3f", "p10": ".3f"}
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +81,14 @@ def test_a_text_is_explained_by_its_best_video(atlas, reader):
         assert only.contribution == pytest.approx(hit.score, abs=1e-9)
         assert only.sop_uid.startswith(hit.study_uid)
     left_out = atlas.search(TEXT, k=1, score="mean", explain=True)
-    uid, score = left_out.hits.loc[0, ["study_uid", "score"]]
-    why = left_out.why(uid)
+    why = left_out.why(left_out.hits["study_uid"][0])
     with atlas.snapshot() as snapshot:
         keys, videos = snapshot.vectors(ENCODER, Level.VIDEO)
     rows = {sop: videos[i].astype(float) for i, sop in enumerate(keys["uid"].to_pylist())}
     for each in why.matched:
         others = [rows[one.sop_uid] for one in why.matched if one is not each]
         mean = np.mean(others, axis=0) if others else np.zeros(512)
-        lost = score - (mean / max(np.linalg.norm(mean), 1e-12)) @ text
+        lost = left_out.hits["score"][0] - (mean / np.maximum(np.linalg.norm(mean), 1e-12)) @ text
         assert each.contribution == pytest.approx(lost, abs=1e-6)
 
 
@@ -101,3 +104,23 @@ def test_the_battery_is_about_a_hundred_sentences_that_the_encoder_can_read(read
     assert {text for text in REFERENCE_QUERIES if reader.coverage(text).unknown} == set()
     for name in SEGMENTS.values():
         assert sum(name in text for text in REFERENCE_QUERIES) >= 4
+
+
+def test_the_document_says_what_was_measured_of_the_shipped_encoder():
+    figures = json.loads((RESULTS / "study_scores.json").read_text())["figures"]
+    assert figures["encoder_id"] == ENCODER
+    text = (ROOT / "docs/search.md").read_text().replace("*", "")
+    found = figures["evaluation"]
+    for score in ("study", "late", "mean"):
+        few = found["few_views"][score]
+        every, asked = found["all_views"][score], found["texts"][score]
+        cells = [
+            *(f"{row[name]:{form}}" for row in (every, few) for name, form in _FIGURES.items()),
+            *(f"{asked[name]:.3f}" for name in ("ap", "p10")),
+        ]
+        assert f"| `{score}` | {' | '.join(cells)} |" in text
+    best = {
+        name: max(found[name], key=lambda score: found[name][score]["lift"])
+        for name in ("all_views", "few_views")
+    }
+    assert best == {"all_views": "study", "few_views": "study"}
