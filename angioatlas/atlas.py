@@ -39,7 +39,6 @@ from angioatlas.new_exam import query_of_files
 from angioatlas.patients import find_patient
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
-from angioatlas.question import one_of
 from angioatlas.report import EmbedReport
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
@@ -518,11 +517,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         explain: bool,
     ) -> retrieve_.Wanted:
         level = Level(level)
-        meant = StudyScore(one_of("the score", str(score), list(StudyScore)))
         return retrieve_.Wanted(
             level=level,
             k=k,
-            score=chosen_score(meant, level, encoder_id=space, settings=self.settings),
+            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,

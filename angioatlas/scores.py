@@ -113,15 +113,19 @@ class Scorer:
 
 
 def chosen_score(
-    score: StudyScore, level: Level, *, encoder_id: str, settings: Settings
+    score: StudyScore | str, level: Level, *, encoder_id: str, settings: Settings
 ) -> StudyScore:
     """Return the score that is meant.
 
     Raises
     ------
     UsageError
-        A score of studies is asked for of videos.
+        There is no such score, or one of studies is asked for of videos.
     """
+    if score not in list(StudyScore):
+        known = ", ".join(StudyScore)
+        raise UsageError(f"the score {score!r}: expected one of {known}", "leave it out for auto")
+    score = StudyScore(score)
     if level is Level.VIDEO:
         if score is not StudyScore.AUTO:
             raise UsageError(

@@ -34,6 +34,7 @@ from core.schema import EMBEDDING_DIM
 from core.segments import SEGMENTS, SIGNIFICANT_PERCENT
 from embedder.encoders.registry import load_encoder, load_text_encoder
 from embedder.encoders.spec import Encoder
+from index.chance import ScoreCounts
 from index.late import StudyVideos, unit
 from phantom.training.retrieval import average_precision
 from phantom.words.concepts import EVALUATION_QUERIES
@@ -41,6 +42,7 @@ from phantom.words.concepts import EVALUATION_QUERIES
 FEW_VIEWS = 2
 SCALE = (20_000, 10)
 """Studies, and videos of each, of the timing."""
+CHANCE_AT = (0.3, 0.5, 0.7)
 SCORES = ("study", "mean", "late", "late, both ways")
 
 
@@ -145,6 +147,30 @@ def _precision(scores: NDArray[Any], seen: Embedded) -> dict[str, float]:
     return {"queries": len(rows), "ap": float(ap), "p10": float(p10)}
 
 
+def chances(seen: Embedded) -> list[dict[str, float]]:
+    """Calibrate on one half of the studies as queries, and count the hits of the other half."""
+    vectors, n = seen.vectors, len(seen.vectors)
+    owners, drawn = np.arange(n), np.random.default_rng(0).permutation(n)
+    counted, fresh = drawn[: n // 2], drawn[n // 2 :]
+    counts = ScoreCounts().add_vectors(vectors[counted], owners[counted], vectors, owners)
+    cosines = vectors[fresh] @ vectors.T
+    cosines[np.arange(len(fresh)), fresh] = -np.inf
+    rows = []
+    for score in CHANCE_AT:
+        hits = (cosines >= score).sum(axis=1)
+        tenth, most = np.percentile(hits, [10, 90])
+        rows.append(
+            {
+                "score": score,
+                "told": counts.expected(score, n - 1).number,
+                "mean": float(hits.mean()),
+                "tenth": float(tenth),
+                "nine_tenths": float(most),
+            }
+        )
+    return rows
+
+
 def timing() -> dict[str, float]:
     """Return how long one query takes, of random vectors."""
     studies, each = SCALE
@@ -179,6 +205,10 @@ def markdown(figures: Mapping[str, Any]) -> str:
             f"{name}: {found['studies']} studies; by chance lift 1, P {chance:.3f}",
             table(heads, rows),
             table(["text to study", "mean AP", "mean P@10"], asked),
+            table(
+                ["score", "told by chance", "mean of other queries", "10 %", "90 %"],
+                [[f"{value:.4g}" for value in row.values()] for row in found["chances"]],
+            ),
         ]
     timed = figures["timing"]
     parts.append(
@@ -210,6 +240,7 @@ def main() -> None:
         figures[name] = {
             "seed": seed,
             "studies": count,
+            "chances": chances(seen),
             "texts": texts(seen, reader.encode([*EVALUATION_QUERIES])),
             **{
                 views: {score: figures_of(each, seen) for score, each in scores.items()}
