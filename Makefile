@@ -59,6 +59,7 @@ phantom-encoder: $(INSTALLED)  ## make the weights of phantom-mini; long, gigaby
 
 phantom-retrieval: $(INSTALLED)  ## evaluate phantom-mini on unseen phantoms; long, gigabytes
 	$(BIN)/python -m benchmarks.phantom_retrieval --work $(PHANTOM_WORK)/evaluation
+	$(BIN)/python -m benchmarks.hybrid_search --work $(PHANTOM_WORK)/evaluation
 
 bench-studies: $(INSTALLED)  ## simulate, time and hold against truth what studies say; long
 	$(BIN)/python -m benchmarks.survival_coverage

@@ -18,12 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from angioatlas import export as export_
 from angioatlas import findings as findings_
+from angioatlas import hybrid as hybrid_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
@@ -39,6 +42,7 @@ from angioatlas.new_exam import query_of_files
 from angioatlas.patients import find_patient
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
+from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.report import EmbedReport
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
@@ -50,7 +54,9 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format, Level, StudyScore
 from core.settings import Settings, load_settings
+from index.engines import Kind
 from store.maintain import commits_since_compaction, compact, purge_patient
+from store.report_text import ReportText
 from store.store import Store
 
 
@@ -69,9 +75,12 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
-        self._indexes = IndexCache(settings.state_dir / "indexes" / store.uuid)
+        derived = settings.state_dir / "indexes" / store.uuid
         chances = ChanceCache(settings.state_dir / "calibrations" / store.uuid)
+        self._indexes = IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors)
         self._caches = retrieve_.Caches(self._indexes, chances)
+        # No encoder has a name that starts so: it goes whenever the indexes do.
+        self._reports = ReportText(derived / "_reports")
 
     @classmethod
     def open(
@@ -176,6 +185,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         k: int = 10,
         where: str | None = None,
         encoder: str | None = None,
+        reports: bool = False,
         score: StudyScore | str = StudyScore.AUTO,
         one_per_patient: bool = False,
         explain: bool = False,
@@ -194,25 +204,38 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             `angioatlas.filters.rows_where`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
+        reports : bool
+            Rank by the words of reports too, see `angioatlas.hybrid.search`; of studies alone.
+            Not for measuring how well an encoder retrieves: reports say what is to be found.
         score : StudyScore
             How a study is compared with the text; ``late`` is by its best matching video.
         one_per_patient : bool
             Only the best study (or video) of each patient.
         explain : bool
-            Say why each hit matched: `Found.why`.
+            Say why each hit matched: `Found.why`; not with `reports`.
 
         Raises
         ------
         UsageError
             When the text is empty, or the predicate is none.
         NotFoundError
-            When the encoder's folder is not here.
+            When the encoder's folder is not here; with `reports`, when none were imported.
         EncoderError
-            When it has no text encoder, or that lacks its vocabulary.
+            When it has no text encoder, or that lacks its vocabulary; not with `reports`.
         """
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             wanted = self._wanted(space, level, k, where, score, one_per_patient, explain)
+            if reports:
+                return hybrid_.search(
+                    snapshot,
+                    self._caches,
+                    self._reports,
+                    text,
+                    reader=self._text_reader(space),
+                    encoder_id=space,
+                    wanted=wanted,
+                )
             reader = self._reader(space)
             return retrieve_.search(snapshot, self._caches, text, reader=reader, wanted=wanted)
 
@@ -387,15 +410,31 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
-    def build_index(self, level: Level, *, encoder: str | None = None) -> IndexFacts:
-        """Build and save the exact index of the version that this Atlas reads."""
+    def build_index(
+        self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
+    ) -> IndexFacts:
+        """Build and save the index of the version that this Atlas reads; see `IndexCache.build`.
+
+        Parameters
+        ----------
+        level : Level
+        kind : Kind, optional
+            By default what suits the number of rows and the free memory.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        """
+        wanted = None if kind is None else Kind(kind)
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
-            return IndexFacts.of(self._indexes.build(snapshot, space, level))
+            return self._indexes.build(snapshot, space, level, kind=wanted)
 
     def indexes(self) -> list[IndexFacts]:
         """Describe the saved indexes of this store."""
         return self._indexes.saved()
+
+    def reports_indexed(self) -> int | None:
+        """Return how many reports the saved full-text index has; None when there is none."""
+        return self._reports.rows()
 
     def export(
         self,
@@ -504,7 +543,16 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             with IdentityMap(private_map) as known:
                 known.forget(surrogates)
         self._caches.clear()
-        return asdict(purge_patient(self.store, patient_id))
+        try:
+            return asdict(purge_patient(self.store, patient_id))
+        finally:
+            # Afterwards: a search that began before the patient was hidden may have built it again.
+            self._reports.clear()
+
+    def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
+        """Return typical text queries in a space; None where its text encoder is not here."""
+        reader = self._text_reader(space)
+        return None if reader is None else reader.encode(REFERENCE_QUERIES)
 
     def _wanted(
         self,

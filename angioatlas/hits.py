@@ -91,6 +91,31 @@ class Similar(Answer):
     query_uid: str
 
 
+@dataclass(frozen=True)
+class ReportsRead:
+    """How many reports took part in a search.
+
+    Attributes
+    ----------
+    studies : int
+        Studies that could be found.
+    with_report : int
+        Those of them that have a report.
+    matching : int
+        Those whose report says what the text says.
+    """
+
+    studies: int
+    with_report: int
+    matching: int
+
+    def __str__(self) -> str:
+        return (
+            f"reports: {self.with_report:,} of {self.studies:,} studies have one, "
+            f"{self.matching:,} with the words of the query"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found(Answer):
     """The answer to "which of these does this text describe?".
@@ -101,10 +126,13 @@ class Found(Answer):
     note : str or None
         Which words of the text the encoder has never met.  Without any that it knows there are no
         hits: a ranking by them would mean nothing.
+    reports : ReportsRead or None
+        None where reports were not asked; see `angioatlas.hybrid.search`.
     """
 
     text: str
     note: str | None = None
+    reports: ReportsRead | None = None
 
 
 def best(

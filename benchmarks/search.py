@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.record import write
 from core.schema import EMBEDDING_DIM, Level
-from index.faiss_index import FlatIndex, IndexInfo, Keys
+from index.faiss_index import IndexInfo, VectorIndex
+from index.keys import Keys
 from index.search import Searchable
 
 ROWS = 200_000
@@ -25,7 +26,7 @@ def main() -> dict[str, Any]:
     vectors = rng.standard_normal((ROWS, EMBEDDING_DIM)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     keys = Keys([f"{i:06d}" for i in range(ROWS)], ["c"] * ROWS)
-    index = FlatIndex.build(keys, vectors, info=IndexInfo("bench", Level.VIDEO, 1))
+    index = VectorIndex.build(keys, vectors, info=IndexInfo("bench", Level.VIDEO, 1))
     began = time.perf_counter()
     searchable = Searchable.attach(index, keys, lambda rows: vectors[rows])
     attach = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""An exact FAISS index over one version of one encoder space: build, save, load.
+"""An index over one version of one encoder space: build, save, load.
 
 The index is a cache: everything in it can be read from the store again.  It holds L2-normalised
 vectors, so inner product is cosine similarity.
@@ -8,77 +8,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from core.errors import NotFoundError, StoreError, UsageError
-from core.optional import import_optional
-from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE, Level
+from core.schema import EMBEDDING_DIM, Level
+from index.engines import ROW_BYTES, Compressed, Engine, Exact, Hnsw, Kind, OnGpu, Probes, faiss
+from index.keys import Keys, check_vectors
+from index.row_file import RowFile
+from index.tuning import Recall, draw_trials, recall_of, tuned_breadth, tuned_probes
 
 ABOUT_FILE: Final = "index.json"
-_FORMAT: Final = 1
-_ADD_ROWS: Final = 65536
-_SEPARATOR: Final = "\x1f"
+_FORMAT: Final = 2
+_COPY_ROWS: Final = 8192
 _ABANDONED_S: Final = 86_400.0
 """Age at which a file that no index names is taken for the rest of a killed save."""
-_REBUILD: Final = "build it again with `angioatlas index`"
-
-
-def faiss() -> ModuleType:
-    """Return FAISS, or say which extra installs it."""
-    return import_optional("faiss", needed_for="the search index", extra="cpu")
-
-
-@final
-class Keys:
-    """What rows of vectors are: the uid, and the commit that wrote the vector.
-
-    The pair identifies a vector for good: a study that is embedded again has the same uid and
-    another commit.
-
-    Parameters
-    ----------
-    uids, commit_ids : sequence of str or pyarrow string array
-        Of equal length.
-    """
-
-    def __init__(
-        self, uids: Sequence[str] | pa.Array | pa.ChunkedArray, commit_ids: Sequence[str] | pa.Array
-    ) -> None:
-        self.uids: pa.Array = _strings(uids)
-        self.commit_ids: pa.Array = _strings(commit_ids)
-        if len(self.uids) != len(self.commit_ids):
-            raise UsageError(f"{len(self.uids)} uids come with {len(self.commit_ids)} commit ids")
-
-    def __len__(self) -> int:
-        return len(self.uids)
-
-    def take(self, rows: NDArray[np.int64]) -> Keys:
-        """Return the keys at `rows`."""
-        chosen = pa.array(rows)
-        return Keys(self.uids.take(chosen), self.commit_ids.take(chosen))
-
-    def positions_in(self, other: Keys) -> NDArray[np.int64]:
-        """Return, for each key, its row in `other`, or -1."""
-        found = pc.index_in(self._joined(), value_set=other._joined())
-        rows: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-        return rows
-
-    def _joined(self) -> pa.Array:
-        return pc.binary_join_element_wise(self.uids, self.commit_ids, _SEPARATOR)
+_REBUILD: Final = "build it again with `angioatlas index build`"
 
 
 @dataclass(frozen=True)
@@ -93,18 +50,21 @@ class IndexInfo:
         Studies or videos.
     store_version : int
         The version whose visible rows it holds.
+    requested : bool
+        Whether its kind was asked for; otherwise its size decided.
     """
 
     encoder_id: str
     level: Level
     store_version: int
+    requested: bool = False
 
 
 @final
-class FlatIndex:
-    """Vectors and their keys, searched exactly (FAISS ``IndexFlatIP``).
+class VectorIndex:
+    """Vectors and their keys, ready to nominate neighbours.
 
-    Made by `FlatIndex.build` and `FlatIndex.load`.
+    Made by `VectorIndex.build` and `VectorIndex.load`.
 
     Attributes
     ----------
@@ -112,23 +72,37 @@ class FlatIndex:
         What it was made of.
     keys : Keys
         Row i of the keys belongs to row i of the vectors.
-    engine : faiss.IndexFlatIP
+    engine : Engine
         The vectors.
+    recall : Recall or None
+        What it finds, measured when it was built; None for kinds that look at every row.
     """
 
-    def __init__(self, info: IndexInfo, keys: Keys, engine: Any) -> None:
+    def __init__(
+        self, info: IndexInfo, keys: Keys, engine: Engine, recall: Recall | None = None
+    ) -> None:
         self.info = info
         self.keys = keys
         self.engine = engine
+        self.recall = recall
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def __repr__(self) -> str:
-        return f"FlatIndex({self.info}, n={len(self)})"
+        return f"VectorIndex({self.info}, {self.engine.kind}, n={len(self)})"
 
     @classmethod
-    def build(cls, keys: Keys, vectors: NDArray[np.float32], *, info: IndexInfo) -> Self:
+    def build(
+        cls,
+        keys: Keys,
+        vectors: NDArray[np.float32],
+        *,
+        info: IndexInfo,
+        kind: Kind = Kind.EXACT,
+        texts: NDArray[np.float32] | None = None,
+        seed: int = 0,
+    ) -> Self:
         """Make an index.
 
         Parameters
@@ -136,35 +110,44 @@ class FlatIndex:
         keys : Keys
             One a row; no pair twice.
         vectors : array [n, 512], float32
-            L2-normalised.  They are copied.
+            L2-normalised.  An exact index copies them; a compressed one reads them until it is
+            saved and loaded.
         info : IndexInfo
             What they are.
+        kind : Kind
+            A compressed index needs 64 rows or more.
+        texts : array [t, 512], float32, optional
+            Vectors of sentences, that approximate kinds are tuned and measured on besides rows.
+        seed : int
+            Of k-means, and of the queries that are drawn.
 
         Raises
         ------
         UsageError
-            When shapes differ, or a vector is not finite or not of length 1.
+            When shapes differ, a vector is not finite or not of length 1, there are too few rows,
+            or no GPU is there for an index on a GPU.
         """
         check_vectors(vectors, len(keys))
-        engine = faiss().IndexFlatIP(EMBEDDING_DIM)
-        for start in range(0, len(keys), _ADD_ROWS):
-            engine.add(np.ascontiguousarray(vectors[start : start + _ADD_ROWS]))
-        return cls(info, keys, engine)
-
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """The vectors, [n, 512], as a view of FAISS's memory; do not write, do not outlive."""
-        if len(self) == 0:
-            return np.empty((0, EMBEDDING_DIM), np.float32)
-        flat: NDArray[np.float32] = faiss().rev_swig_ptr(
-            self.engine.get_xb(), len(self) * EMBEDDING_DIM
+        if kind is Kind.EXACT or len(keys) == 0:
+            return cls(info, keys, Exact.of(vectors))
+        if kind is Kind.GPU:
+            return cls(info, keys, OnGpu.of(Exact.of(vectors)))
+        tuning, measuring = draw_trials(vectors, texts, seed=seed)
+        engine: Compressed | Hnsw
+        if kind is Kind.COMPRESSED:
+            engine = Compressed.of(vectors, lists=list_count(len(keys)), seed=seed)
+            engine.probes = tuned_probes(engine, tuning)
+        else:
+            engine = Hnsw.of(vectors)
+            engine.breadth = tuned_breadth(engine, tuning)
+        return cls(
+            info, keys, engine, recall_of(engine, measuring, far_are_texts=texts is not None)
         )
-        return flat.reshape(len(self), EMBEDDING_DIM)
 
     def save(self, folder: Path) -> None:
         """Write the index into `folder`, in place of the one there.
 
-        The two large files get new names and are written through to disk; then `index.json`, which
+        The large files get new names and are written through to disk; then `index.json`, which
         names them and holds their checksums, is swapped in one step.  A reader finds the old index
         or the new one, never a mixture.
 
@@ -175,32 +158,41 @@ class FlatIndex:
         """
         stem = uuid.uuid4().hex[:12]
         previous = _files_of(folder)
-        vectors, keys = folder / f"{stem}.faiss", folder / f"{stem}.parquet"
+        files = {"vectors": folder / f"{stem}.faiss", "keys": folder / f"{stem}.parquet"}
+        if isinstance(self.engine, Compressed):
+            files["originals"] = folder / f"{stem}.f32"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            faiss().write_index(self.engine, str(vectors))
+            faiss().write_index(self.engine.core, str(files["vectors"]))
             columns = {"uid": self.keys.uids, "commit_id": self.keys.commit_ids}
-            pq.write_table(pa.table(columns), keys)
+            pq.write_table(pa.table(columns), files["keys"])
+            if "originals" in files:
+                _write_originals(self.engine, files["originals"])
             about = {
                 "format": _FORMAT,
                 "count": len(self),
+                "kind": self.engine.kind,
                 **asdict(self.info),
-                "vectors": {"file": vectors.name, "sha256": _sha256(vectors)},
-                "keys": {"file": keys.name, "sha256": _sha256(keys)},
+                "settings": _settings(self.engine),
+                "recall": None if self.recall is None else asdict(self.recall),
+                "files": {
+                    part: {"file": path.name, "sha256": _sha256(path)}
+                    for part, path in files.items()
+                },
             }
             _write_through(folder / ABOUT_FILE, json.dumps(about, indent=1).encode())
         except (OSError, RuntimeError) as error:
-            for path in (vectors, keys):
+            for path in files.values():
                 with suppress(OSError):
                     path.unlink()
             raise StoreError(f"the index in {folder} cannot be written") from error
-        # Readers that have mapped the old file keep it until they let it go.  Other files may be
-        # those of a save in progress, unless they are old: then it was killed.
+        # Readers that have opened the old files keep them until they let them go.  Other files may
+        # be those of a save in progress, unless they are old: then it was killed.
         for path in (*previous, *_abandoned(folder)):
             path.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, folder: Path, *, mmap: bool = False, verify: bool = True) -> Self:
+    def load(cls, folder: Path, *, mmap: bool = True, verify: bool = True) -> Self:
         """Read the index that `save` wrote.
 
         Parameters
@@ -219,12 +211,16 @@ class FlatIndex:
             When there is no index.
         StoreError
             When it is damaged or of another format.
+        UsageError
+            When it is for a GPU and there is none.
         """
         about = _read_about(folder)
         while True:
             try:
                 return cls._load(folder, about, mmap=mmap, verify=verify)
             except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+                if isinstance(error, UsageError):
+                    raise
                 # Swapped after index.json was read?  Then it names other files by now.
                 newer = _read_about(folder)
                 if newer == about:
@@ -235,43 +231,50 @@ class FlatIndex:
 
     @classmethod
     def _load(cls, folder: Path, about: dict[str, Any], *, mmap: bool, verify: bool) -> Self:
-        files = {part: folder / about[part]["file"] for part in ("vectors", "keys")}
+        files = {part: folder / named["file"] for part, named in about["files"].items()}
         for part, path in files.items():
             if not path.exists():
                 raise FileNotFoundError(path)
-            if verify and _sha256(path) != about[part]["sha256"]:
+            if verify and _sha256(path) != about["files"][part]["sha256"]:
                 raise ValueError(f"checksum of {path.name}")
         library = faiss()
-        flags = library.IO_FLAG_MMAP_IFC if mmap else 0
-        engine = library.read_index(str(files["vectors"]), flags)
+        core = library.read_index(str(files["vectors"]), library.IO_FLAG_MMAP_IFC if mmap else 0)
         table = pq.read_table(files["keys"])
         keys = Keys(table["uid"], table["commit_id"])
-        if not len(keys) == engine.ntotal == about["count"] or engine.d != EMBEDDING_DIM:
-            raise ValueError(f"{len(keys)} keys, {engine.ntotal} vectors of length {engine.d}")
-        info = IndexInfo(about["encoder_id"], Level(about["level"]), int(about["store_version"]))
-        return cls(info, keys, engine)
-
-
-def check_vectors(vectors: NDArray[np.float32], n: int) -> None:
-    """Refuse what is not [n, 512] float32 of length 1.
-
-    Raises
-    ------
-    UsageError
-        With what was expected and found.
-    """
-    if vectors.shape != (n, EMBEDDING_DIM) or vectors.dtype != np.float32:
-        raise UsageError(
-            f"the vectors are {vectors.dtype} {list(vectors.shape)}; expected float32 "
-            f"[{n}, {EMBEDDING_DIM}]"
+        if not len(keys) == core.ntotal == about["count"] or core.d != EMBEDDING_DIM:
+            raise ValueError(f"{len(keys)} keys, {core.ntotal} vectors of length {core.d}")
+        info = IndexInfo(
+            about["encoder_id"],
+            Level(about["level"]),
+            int(about["store_version"]),
+            bool(about["requested"]),
         )
-    if n == 0:
-        return
-    # einsum needs no temporary of the size of the vectors; NaN fails the comparison.
-    squared = np.einsum("ij,ij->i", vectors, vectors)
-    off = float(np.abs(np.sqrt(squared) - 1).max())
-    if not off <= UNIT_NORM_TOLERANCE:
-        raise UsageError(f"a vector is not L2-normalised: its length is off by {off:.3g}")
+        engine = _engine(Kind(about["kind"]), core, about["settings"], files.get("originals"))
+        recall = None if about["recall"] is None else Recall(**about["recall"])
+        return cls(info, keys, engine, recall)
+
+
+def list_count(rows: int) -> int:
+    """Return the number of lists for `rows` rows: a power of two near twice their square root."""
+    return min(int(2 ** (1 + round(math.log2(rows) / 2))), rows)
+
+
+def _settings(engine: Engine) -> dict[str, Any]:
+    if isinstance(engine, Compressed):
+        return {"probes": asdict(engine.probes), "slack": engine.slack}
+    return {"breadth": engine.breadth} if isinstance(engine, Hnsw) else {}
+
+
+def _engine(kind: Kind, core: Any, settings: dict[str, Any], originals: Path | None) -> Engine:
+    if kind is Kind.COMPRESSED:
+        if originals is None or originals.stat().st_size != core.ntotal * ROW_BYTES:
+            raise ValueError("the file of the float32 vectors is not whole")
+        probes = Probes(**settings["probes"])
+        return Compressed(core, RowFile(originals), probes=probes, slack=settings["slack"])
+    if kind is Kind.HNSW:
+        return Hnsw(core, **settings)
+    flat = Exact(core)
+    return OnGpu.of(flat) if kind is Kind.GPU else flat
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
@@ -289,9 +292,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
 def _files_of(folder: Path) -> list[Path]:
     """Return the files that the index in `folder` is made of; none when there is no index."""
     try:
-        about = _read_about(folder)
-        return [folder / about[part]["file"] for part in ("vectors", "keys")]
-    except (NotFoundError, StoreError, KeyError, TypeError):
+        return [folder / named["file"] for named in _read_about(folder)["files"].values()]
+    except (NotFoundError, StoreError, KeyError, TypeError, AttributeError):
         return []
 
 
@@ -301,18 +303,17 @@ def _abandoned(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.iterdir()
-        if path.suffix in {".faiss", ".parquet"}
+        if path.suffix in {".faiss", ".parquet", ".f32"}
         and path.name not in named
         and path.stat().st_mtime < before
     ]
 
 
-def _strings(values: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.Array:
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if isinstance(values, pa.Array):
-        return values.cast(pa.string())
-    return pa.array(values, pa.string())
+def _write_originals(engine: Engine, path: Path) -> None:
+    with path.open("wb") as file:
+        for start in range(0, len(engine), _COPY_ROWS):
+            rows = np.arange(start, min(start + _COPY_ROWS, len(engine)))
+            file.write(np.ascontiguousarray(engine.read(rows)).data)
 
 
 def _sha256(path: Path) -> str:

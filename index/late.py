@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.schema import EMBEDDING_DIM
-from index.search import ROUNDING_BOUND, exact_scores
+from index.engines import ROUNDING_BOUND
+from index.search import exact_scores
 
 _COSINES: Final = 4_000_000
 """Cosines held at once in a scan: 16 MB."""

@@ -1,13 +1,15 @@
-"""Exact search: a query vector, the rows that are live now, the best k of them.
+"""A query vector, the rows that are live now, the best k of them.
 
 What the index holds may be older than what is committed.  Index rows that are no longer live
 (superseded, deleted) or not wanted (filtered, excluded) are masked inside FAISS; live rows that the
 index lacks are searched beside it; the two are merged.
 
-FAISS ranks in float32, where the order of close scores depends on how a sum was cut up.  So FAISS
-only nominates: every candidate is scored again in float64, in one way, and FAISS is asked again
-whenever a row that it did not nominate could, within the bound of its rounding error, belong to
-the best k.  The result is that of a full scan in float64, ties in the order of their uids.
+FAISS ranks in float32 or half precision, where the order of close scores depends on how a sum was
+cut up.  So it only nominates: every candidate is scored again in float64, in one way.  Where the
+nomination looked at every row, FAISS is asked again whenever a row that it did not nominate could,
+within the bound of its rounding error, belong to the best k; the result is then that of a full scan
+in float64, ties in the order of their uids.  That is so of exact indexes, and of every kind where a
+filter leaves less than `THOROUGH_SHARE` of the rows or more than `QUICK_K` are wanted.
 """
 
 from __future__ import annotations
@@ -22,21 +24,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from core.errors import UsageError
-from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE
-from index.faiss_index import FlatIndex, Keys, check_vectors, faiss
+from core.schema import EMBEDDING_DIM
+from index.engines import Engine, Exact
+from index.faiss_index import VectorIndex
+from index.keys import Keys, check_vectors
+from index.tuning import nominations
 
 Fetch = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Given rows of the live keys, returns their vectors [m, 512]."""
 
-_UNIT_ROUNDOFF: Final = 2.0**-24
-ROUNDING_BOUND: Final = (EMBEDDING_DIM * _UNIT_ROUNDOFF / (1 - EMBEDDING_DIM * _UNIT_ROUNDOFF)) * (
-    1 + UNIT_NORM_TOLERANCE
-) ** 2
-"""Bound on the error of a float32 inner product of two unit vectors, in any order of summation:
-γₙ·|x|ᵀ|y| with γₙ = nu/(1 − nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
-section 3.1), and |x|ᵀ|y| ≤ ‖x‖‖y‖."""
-_SPARE: Final = 32
-"""Candidates asked for beyond k, so that one question usually settles it."""
+THOROUGH_SHARE: Final = 0.9
+"""Where fewer of the rows than this are wanted, all of them are looked at."""
+QUICK_K: Final = 100
+"""Where more hits than this are wanted, all rows are looked at: recall was measured at ten."""
 _SCORE_ROWS: Final = 8192
 
 
@@ -73,33 +73,22 @@ class Searchable:
     may share it.
     """
 
-    def __init__(
-        self,
-        index: FlatIndex | None,
-        live: Keys,
-        *,
-        row_of_index: NDArray[np.int64],
-        fresh: NDArray[np.int64],
-        fresh_vectors: NDArray[np.float32],
-    ) -> None:
-        self.index = index
+    def __init__(self, live: Keys, parts: list[_Part]) -> None:
         self.live = live
-        self.fresh = fresh
-        self._row_of_index = row_of_index
-        self._fresh_vectors = fresh_vectors
-        self._vectors = None if index is None else index.vectors
+        self._parts = [part for part in parts if len(part.engine)]
+        self._alive = [part.live_rows >= 0 for part in self._parts]
         # Place of each row in the byte order of uids, to break ties.
         order = pc.sort_indices(live.uids).to_numpy()
         self._place = np.empty(len(live), np.int64)
         self._place[order] = np.arange(len(live))
 
     @classmethod
-    def attach(cls, index: FlatIndex | None, live: Keys, fetch: Fetch) -> Self:
+    def attach(cls, index: VectorIndex | None, live: Keys, fetch: Fetch) -> Self:
         """Match an index with the live rows.
 
         Parameters
         ----------
-        index : FlatIndex or None
+        index : VectorIndex or None
             An index of any version of the same space; None searches everything beside it.
         live : Keys
             What is visible now; no uid twice.
@@ -113,13 +102,18 @@ class Searchable:
         """
         if pc.count_distinct(live.uids).as_py() != len(live):
             raise UsageError("a uid occurs twice among the live keys")
-        row_of_index = np.empty(0, np.int64) if index is None else index.keys.positions_in(live)
+        parts = []
         lacking = np.ones(len(live), bool)
-        lacking[row_of_index[row_of_index >= 0]] = False
+        if index is not None:
+            rows = index.keys.positions_in(live)
+            lacking[rows[rows >= 0]] = False
+            parts.append(_Part(index.engine, rows))
         fresh = np.flatnonzero(lacking)
-        vectors = fetch(fresh) if len(fresh) else np.empty((0, EMBEDDING_DIM), np.float32)
-        check_vectors(vectors, len(fresh))
-        return cls(index, live, row_of_index=row_of_index, fresh=fresh, fresh_vectors=vectors)
+        if len(fresh):
+            vectors = fetch(fresh)
+            check_vectors(vectors, len(fresh))
+            parts.append(_Part(Exact.of(vectors), fresh))
+        return cls(live, parts)
 
     def __len__(self) -> int:
         return len(self.live)
@@ -166,27 +160,39 @@ class Searchable:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise UsageError(f"k is {k!r}; expected a whole number from 1")
         wanted = self._wanted(include, exclude)
-        k = min(int(k), int(wanted.sum()))
+        count = len(self) if wanted is None else int(np.count_nonzero(wanted))
+        k = min(int(k), count)
         if k == 0:
             return [_no_hits() for _ in queries]
-        nominations = self._nominate(queries, k, wanted)
-        fresh = wanted[self.fresh]
-        hits = []
-        for query, nominated in zip(queries, nominations, strict=True):
-            rows = np.concatenate([self.fresh[fresh], nominated.rows])
-            scores = np.concatenate(
-                [exact_scores(self._fresh_vectors[fresh], query), nominated.scores]
-            )
-            if nominated.tail > -np.inf:
-                kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-                if kth <= nominated.tail + ROUNDING_BOUND:
-                    rows, scores = self._all_from(query, kth, wanted, fresh)
-            hits.append(self._ranked(rows, scores, k))
-        return hits
+        whole = k > QUICK_K or count < THOROUGH_SHARE * len(self)
+        masks = [part.mask(wanted) for part in self._parts] if wanted is not None else self._alive
+        return [self._best(query, k, masks, whole=whole) for query in queries]
+
+    def _best(
+        self, query: NDArray[np.float32], k: int, masks: list[NDArray[np.bool_]], *, whole: bool
+    ) -> Hits:
+        """Return the best `k` rows of the parts, below their masks; there are `k` at least."""
+        asked = list(zip(self._parts, masks, strict=True))
+        told = [part.nominate(query, k, mask, whole=whole) for part, mask in asked]
+        if sum(len(each.rows) for each in told) < k:  # the lists that were looked at held too few
+            told = [part.nominate(query, k, mask, whole=True) for part, mask in asked]
+        scores = np.concatenate([each.scores for each in told])
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        for at, (part, mask) in enumerate(asked):
+            if kth <= told[at].tail + part.engine.slack:
+                told[at] = part.all_from(query, kth, mask)
+        return self._ranked(
+            np.concatenate([each.rows for each in told]),
+            np.concatenate([each.scores for each in told]),
+            k,
+        )
 
     def _wanted(
         self, include: NDArray[np.bool_] | None, exclude: Collection[str]
-    ) -> NDArray[np.bool_]:
+    ) -> NDArray[np.bool_] | None:
+        """Return which live rows are wanted; None: all of them."""
+        if include is None and not exclude:
+            return None
         wanted = np.ones(len(self.live), bool)
         if include is not None:
             if include.shape != wanted.shape or include.dtype != np.bool_:
@@ -199,58 +205,6 @@ class Searchable:
             unwanted = pc.is_in(self.live.uids, value_set=pa.array(list(exclude), pa.string()))
             wanted &= ~unwanted.to_numpy(zero_copy_only=False)
         return wanted
-
-    def _nominate(
-        self, queries: NDArray[np.float32], k: int, wanted: NDArray[np.bool_]
-    ) -> list[_Nominated]:
-        mask = self._index_mask(wanted)
-        available = int(mask.sum())
-        if self.index is None or available == 0:
-            nobody = np.empty(0, np.int64)
-            return [_Nominated(nobody, np.empty(0), -np.inf) for _ in queries]
-        asked = min(k + max(_SPARE, k), available)
-        found_scores, found = self.index.engine.search(queries, asked, params=_selector(mask))
-        out = []
-        for query, scores, index_rows in zip(queries, found_scores, found, strict=True):
-            # The worst nominated score bounds all that were not nominated.
-            tail = -np.inf if asked == available else float(scores[-1])
-            exact = self._score_index_rows(index_rows, query)
-            out.append(_Nominated(self._row_of_index[index_rows], exact, tail))
-        return out
-
-    def _all_from(
-        self,
-        query: NDArray[np.float32],
-        score: float,
-        wanted: NDArray[np.bool_],
-        fresh: NDArray[np.bool_],
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return every wanted row that may score `score` or more."""
-        assert self.index is not None
-        # FAISS's score of such a row is at least score - bound; range_search returns what is above.
-        radius = float(np.float32(score - 2 * ROUNDING_BOUND))
-        mask = self._index_mask(wanted)
-        _, _, found = self.index.engine.range_search(query[None], radius, params=_selector(mask))
-        rows = np.concatenate([self.fresh[fresh], self._row_of_index[found]])
-        scores = np.concatenate(
-            [exact_scores(self._fresh_vectors[fresh], query), self._score_index_rows(found, query)]
-        )
-        return rows, scores
-
-    def _index_mask(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        mask = self._row_of_index >= 0
-        mask[mask] = wanted[self._row_of_index[mask]]
-        return mask
-
-    def _score_index_rows(
-        self, index_rows: NDArray[np.int64], query: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        assert self._vectors is not None
-        scores = np.empty(len(index_rows), np.float64)
-        for start in range(0, len(index_rows), _SCORE_ROWS):
-            part = slice(start, start + _SCORE_ROWS)
-            scores[part] = exact_scores(self._vectors[index_rows[part]], query)
-        return scores
 
     def _ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> Hits:
         best = np.lexsort((self._place[rows], -scores))[:k]
@@ -265,11 +219,57 @@ class Searchable:
 
 @dataclass(frozen=True)
 class _Nominated:
-    """Candidates of one query, and a bound for FAISS's scores of all others (-inf: no others)."""
+    """Candidates: live rows with exact scores, and a bound for the engine's scores of all others.
+
+    The bound is -inf where there are no others, and where others are not asked for.
+    """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
     tail: float
+
+
+@dataclass(frozen=True)
+class _Part:
+    """An engine, and the live row that each of its rows is (-1: none any more)."""
+
+    engine: Engine
+    live_rows: NDArray[np.int64]
+
+    def mask(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which rows of the engine are live and wanted."""
+        mask: NDArray[np.bool_] = wanted[self.live_rows]
+        mask &= self.live_rows >= 0
+        return mask
+
+    def nominate(
+        self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_], *, whole: bool
+    ) -> _Nominated:
+        """Return the candidates for the best `k` of the rows in `mask`."""
+        available = int(np.count_nonzero(mask))
+        asked = min(nominations(k), available)
+        if asked == 0:
+            return _Nominated(np.empty(0, np.int64), np.empty(0), -np.inf)
+        whole = whole or self.engine.is_exact
+        scores, rows = self.engine.nominate(query, asked, mask, whole=whole)
+        # The worst nominated score bounds all that were not nominated.
+        tail = float(scores[-1]) if whole and asked < available else -np.inf
+        return _Nominated(self.live_rows[rows], self._exact(rows, query), tail)
+
+    def all_from(
+        self, query: NDArray[np.float32], score: float, mask: NDArray[np.bool_]
+    ) -> _Nominated:
+        """Return every row of `mask` that may score `score` or more."""
+        # The engine's score of such a row is at least score - slack; it returns what is above.
+        rows = self.engine.above(query, float(np.float32(score - 2 * self.engine.slack)), mask)
+        return _Nominated(self.live_rows[rows], self._exact(rows, query), -np.inf)
+
+    def _exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
+        scores = np.empty(len(rows), np.float64)
+        for start in range(0, len(rows), _SCORE_ROWS):
+            part = slice(start, start + _SCORE_ROWS)
+            scores[part] = exact_scores(self.engine.read(rows[part]), query)
+        return scores
 
 
 def exact_scores(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -305,17 +305,6 @@ def _checked_queries(queries: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     out = np.ascontiguousarray(queries, dtype=np.float32)
     check_vectors(out, len(out))
     return out
-
-
-def _selector(mask: NDArray[np.bool_]) -> Any:
-    """Return search parameters that leave the rows of `mask`.
-
-    Also when it leaves all: FAISS 1.15 answers one query over 200,000 rows in 15 ms with a selector
-    and in 30 to 70 ms without, and several queries as fast either way.
-    """
-    library = faiss()
-    selector = library.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-    return library.SearchParameters(sel=selector)
 
 
 def _no_hits() -> Hits:

@@ -1,7 +1,8 @@
 """The tables: their columns, and the few things done to them (read, append, rewrite, tag, clean).
 
-This is the only module that calls LanceDB.  What it is careful about, each found by trial with
-LanceDB 0.40 and held by `tests/integration/test_store_lancedb_traps.py`:
+Only this module and `store.report_text`, which keeps a cache, call LanceDB.  What it is careful
+about, each found by trial with LanceDB 0.40 and held by
+`tests/integration/test_store_lancedb_traps.py`:
 
 * a table name may not contain "/", so every encoder space is a database folder of its own;
 * a handle keeps showing the version it was opened at when another process writes, so no handle is

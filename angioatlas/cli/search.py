@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
@@ -33,6 +34,9 @@ def search(
     why: WhyOption = False,
     encoder: EncoderOption = None,
     version: VersionOption = None,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="Rank by the words of reports too; studies only.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Rank what a text describes best, by cosine similarity.
@@ -44,6 +48,8 @@ def search(
     as many satisfy it.  `chance` is how many rows one would expect to score as high by chance
     (docs/search.md).
 
+    With --reports the ranking is fused with one by the reports that were imported, where they were.
+
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
@@ -53,6 +59,7 @@ def search(
         k=k,
         where=where,
         encoder=encoder,
+        reports=reports,
         score=score,
         one_per_patient=one_per_patient,
         explain=why,
@@ -63,4 +70,9 @@ def search(
     if found.note and not json:
         say(f"note: {found.note}", style="yellow")
         empty = 'no answer: name a finding, such as "proximal LAD occlusion"'
-    print_hits(found, query={"text": found.text, "note": found.note}, json=json, empty=empty)
+    query: dict[str, Any] = {"text": found.text, "note": found.note}
+    if found.reports:
+        query["reports"] = asdict(found.reports)
+        if not json:
+            say(str(found.reports))
+    print_hits(found, query=query, json=json, empty=empty)

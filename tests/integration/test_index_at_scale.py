@@ -17,7 +17,8 @@ import pytest
 
 from core.outcomes import Status
 from core.schema import Level
-from index.faiss_index import FlatIndex, IndexInfo, Keys
+from index.faiss_index import IndexInfo, VectorIndex
+from index.keys import Keys
 from index.search import Searchable
 from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
 from store.inputs import InputRow
@@ -103,13 +104,13 @@ def test_a_large_store(large, tmp_path):
         live = Keys(keys["uid"], keys["commit_id"])
     with within(8, "build the index"):
         info = IndexInfo("enc", Level.VIDEO, large.latest_version)
-        index = FlatIndex.build(live, matrix, info=info)
+        index = VectorIndex.build(live, matrix, info=info)
     with within(20, "save the index"):
         index.save(tmp_path / "i")
     with within(10, "load the index, verified"):
-        FlatIndex.load(tmp_path / "i")
+        VectorIndex.load(tmp_path / "i")
     with within(2, "load the index, mapped and not verified"):
-        index = FlatIndex.load(tmp_path / "i", mmap=True, verify=False)
+        index = VectorIndex.load(tmp_path / "i", mmap=True, verify=False)
     with within(4, "attach"):
         attached = Searchable.attach(index, live, lambda rows: matrix[rows])
     search_times(attached, matrix)

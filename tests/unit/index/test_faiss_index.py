@@ -4,48 +4,67 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.made_vectors import World
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import Level
-from index.faiss_index import ABOUT_FILE, FlatIndex, IndexInfo, Keys, check_vectors
+from index.engines import Compressed, Kind
+from index.faiss_index import ABOUT_FILE, IndexInfo, VectorIndex
+from index.keys import Keys, check_vectors
 from tests.support.store_cases import vectors
 
 INFO = IndexInfo("enc-a", Level.VIDEO, 3)
 
 
-def made(n=5, info=INFO, commit="c1"):
+def made(n=5, info=INFO, commit="c1", kind=Kind.EXACT):
     names = [f"v{i}" for i in range(n)]
-    return FlatIndex.build(Keys(names, [commit] * n), vectors(*names), info=info)
+    return VectorIndex.build(Keys(names, [commit] * n), vectors(*names), info=info, kind=kind)
+
+
+KINDS = [Kind.EXACT, Kind.COMPRESSED, Kind.HNSW]
 
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("n", [0, 1, 5])
-def test_a_saved_index_is_the_same(tmp_path, n, mmap):
-    index = made(n)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_index_is_the_same(tmp_path, n, mmap, kind):
+    index = made(n, kind=kind)
     index.save(tmp_path / "i")
-    loaded = FlatIndex.load(tmp_path / "i", mmap=mmap)
+    loaded = VectorIndex.load(tmp_path / "i", mmap=mmap)
     assert loaded.info == INFO
     assert loaded.info.level is Level.VIDEO
     assert loaded.keys.uids.to_pylist() == index.keys.uids.to_pylist()
     assert loaded.keys.commit_ids.to_pylist() == ["c1"] * n
-    assert (loaded.vectors == vectors(*[f"v{i}" for i in range(n)])).all()
+    assert (loaded.engine.read(np.arange(n)) == vectors(*[f"v{i}" for i in range(n)])).all()
     assert len(loaded) == n
+    assert type(loaded.engine) is type(index.engine)
+    assert loaded.recall == index.recall
+    assert (loaded.recall is None) == (kind is Kind.EXACT or n == 0)
+    if isinstance(index.engine, Compressed) and isinstance(loaded.engine, Compressed):
+        assert (loaded.engine.probes, loaded.engine.slack) == (
+            index.engine.probes,
+            index.engine.slack,
+        )
+        assert loaded.engine.memory_bytes == index.engine.memory_bytes
 
 
 def test_saving_again_swaps_and_leaves_no_old_file(tmp_path):
     folder = tmp_path / "i"
     made(3).save(folder)
-    old = FlatIndex.load(folder, mmap=True)
+    old = VectorIndex.load(folder, mmap=True)
     made(7, IndexInfo("enc-a", Level.VIDEO, 4)).save(folder)
-    new = FlatIndex.load(folder)
+    new = VectorIndex.load(folder)
     assert (len(new), new.info.store_version) == (7, 4)
     assert len(list(folder.iterdir())) == 3
     # Who had mapped the old file still has it.
-    assert (old.vectors == vectors("v0", "v1", "v2")).all()
+    assert (old.engine.read(np.arange(3)) == vectors("v0", "v1", "v2")).all()
 
 
 def test_readers_during_swaps_find_the_old_or_the_new(tmp_path):
@@ -56,7 +75,7 @@ def test_readers_during_swaps_find_the_old_or_the_new(tmp_path):
 
     def read():
         while not stop.is_set():
-            index = FlatIndex.load(folder)
+            index = VectorIndex.load(folder)
             assert set(index.keys.commit_ids.to_pylist()) == {str(len(index))}
             sizes.add(len(index))
 
@@ -72,7 +91,7 @@ def test_readers_during_swaps_find_the_old_or_the_new(tmp_path):
 
 def test_a_missing_index(tmp_path):
     with pytest.raises(NotFoundError, match="there is no index in"):
-        FlatIndex.load(tmp_path)
+        VectorIndex.load(tmp_path)
 
 
 def damage(folder, what):
@@ -86,9 +105,9 @@ def damage(folder, what):
     elif what == "level":
         (folder / ABOUT_FILE).write_text(json.dumps(about | {"level": "frame"}))
     elif what == "gone":
-        (folder / about["keys"]["file"]).unlink()
+        (folder / about["files"]["keys"]["file"]).unlink()
     else:
-        path = folder / about[what]["file"]
+        path = folder / about["files"][what]["file"]
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
@@ -98,28 +117,30 @@ def damage(folder, what):
     ("what", "words"),
     [
         ("about", "cannot be read"),
-        ("format", "not of format 1"),
+        ("format", "not of format 2"),
         ("count", "is damaged"),
         ("level", "is damaged"),
         ("gone", "lacks a file"),
         ("vectors", "is damaged"),
         ("keys", "is damaged"),
+        ("originals", "is damaged"),
     ],
 )
 def test_damage_is_found(tmp_path, what, words):
-    made().save(tmp_path)
+    made(kind=Kind.COMPRESSED).save(tmp_path)
     damage(tmp_path, what)
     with pytest.raises(StoreError, match=words) as caught:
-        FlatIndex.load(tmp_path)
+        VectorIndex.load(tmp_path)
     assert "angioatlas index" in caught.value.hint
 
 
-def test_a_truncated_file_is_found_without_checksums_too(tmp_path):
-    made().save(tmp_path)
-    path = next(tmp_path.glob("*.faiss"))
+@pytest.mark.parametrize("suffix", ["faiss", "f32"])
+def test_a_truncated_file_is_found_without_checksums_too(tmp_path, suffix):
+    made(kind=Kind.COMPRESSED).save(tmp_path)
+    path = next(tmp_path.glob(f"*.{suffix}"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(StoreError, match="is damaged"):
-        FlatIndex.load(tmp_path, verify=False)
+        VectorIndex.load(tmp_path, verify=False)
 
 
 def test_the_rest_of_a_killed_save_goes_with_time(tmp_path):
@@ -167,3 +188,62 @@ def test_keys_match_by_uid_and_commit():
 
 def test_repr_shows_no_keys():
     assert "v0" not in repr(made())
+
+
+MAPPED = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from index.faiss_index import VectorIndex
+from index.keys import Keys
+from index.search import Searchable
+
+def memory():
+    inside, mapped, anonymous = False, 0, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"^[0-9a-f]+-[0-9a-f]+ ", line):
+            inside = line.endswith(".faiss")
+        elif line.startswith("Rss:") and inside:
+            mapped += int(line.split()[1])
+        elif line.startswith("Anonymous:"):
+            anonymous += int(line.split()[1])
+    return mapped, anonymous
+
+def search(folder):
+    index = VectorIndex.load(Path(folder), mmap=sys.argv[3] == "mapped")
+    attached = Searchable.attach(index, index.keys, lambda rows: None)
+    query = index.engine.read(np.array([0]))[0]
+    mask = np.arange(len(index)) % 2 == 0
+    return index, attached.search(query, k=3, include=mask)
+
+search(sys.argv[2])  # libraries are loaded, pools of memory are made
+before = memory()[1]
+index, hits = search(sys.argv[1])
+mapped, anonymous = memory()
+print(mapped, anonymous - before, index.engine.memory_bytes // 1024, hits.uids[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs Linux")
+@pytest.mark.parametrize("kind", KINDS)
+def test_processes_share_the_memory_of_a_loaded_index(tmp_path, kind):
+    """What a search touches is pages of the file, not memory of the process."""
+    n = 4000 if kind is Kind.HNSW else 12_000
+    names = [f"v{i:05d}" for i in range(n)]
+    rows = World().rows(n, seed=1)
+    VectorIndex.build(Keys(names, ["c"] * n), rows, info=INFO, kind=kind).save(tmp_path / "large")
+    made(kind=kind).save(tmp_path / "small")
+
+    def told(how):
+        command = [sys.executable, "-c", MAPPED, tmp_path / "large", tmp_path / "small", how]
+        root = Path(__file__).parents[3]
+        ended = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        *sizes, first = ended.stdout.split()
+        assert first == "v00000"
+        return map(int, sizes)
+
+    mapped_kb, grown_kb, needed_kb = told("mapped")
+    assert mapped_kb > 0.9 * needed_kb
+    read_kb, grown_by_reading_kb, _ = told("read")
+    assert read_kb == 0
+    assert grown_by_reading_kb - grown_kb > 0.8 * needed_kb

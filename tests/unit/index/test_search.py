@@ -7,15 +7,17 @@ import pytest
 
 from core.errors import UsageError
 from core.schema import Level
-from index.faiss_index import FlatIndex, IndexInfo, Keys
-from index.search import ROUNDING_BOUND, Searchable, exact_scores
+from index.engines import ROUNDING_BOUND
+from index.faiss_index import IndexInfo, VectorIndex
+from index.keys import Keys
+from index.search import Searchable, exact_scores
 from tests.support.store_cases import vectors
 
 NAMES = [f"v{i:03d}" for i in range(200)]
 VECTORS = vectors(*NAMES)
 QUERY = vectors("query")[0]
 KEYS = Keys(NAMES, ["c"] * len(NAMES))
-INDEX = FlatIndex.build(KEYS, VECTORS, info=IndexInfo("enc", Level.VIDEO, 1))
+INDEX = VectorIndex.build(KEYS, VECTORS, info=IndexInfo("enc", Level.VIDEO, 1))
 
 
 def nothing_is_fresh(rows):
@@ -147,7 +149,7 @@ def test_scores_do_not_depend_on_their_neighbours():
 
 
 def test_the_rounding_bound_holds_and_is_not_absurd():
-    scores, rows = INDEX.engine.search(np.stack([QUERY, *VECTORS[:50]]), 200)
+    scores, rows = INDEX.engine.core.search(np.stack([QUERY, *VECTORS[:50]]), 200)
     for query, found, found_rows in zip([QUERY, *VECTORS[:50]], scores, rows, strict=True):
         assert np.abs(exact_scores(VECTORS[found_rows], query) - found).max() < ROUNDING_BOUND
     assert 1e-6 < ROUNDING_BOUND < 1e-4
@@ -157,7 +159,7 @@ def test_more_ties_at_the_kth_place_than_were_asked_for():
     names = [f"t{i:04d}" for i in range(900)]
     matrix = np.repeat(vectors("same"), 900, axis=0)
     keys = Keys(names[::-1], ["c"] * 900)
-    index = FlatIndex.build(keys, matrix, info=INDEX.info)
+    index = VectorIndex.build(keys, matrix, info=INDEX.info)
     attached = Searchable.attach(index, keys, nothing_is_fresh)
     for k in (1, 5, 450):
         assert attached.search(QUERY, k=k).uids == names[:k]
