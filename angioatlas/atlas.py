@@ -14,12 +14,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from angioatlas import export as export_
 from angioatlas import findings as findings_
@@ -27,16 +30,21 @@ from angioatlas import hybrid as hybrid_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
+from angioatlas.chance import ChanceCache
+from angioatlas.hits import Found, Similar
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
+from angioatlas.new_exam import query_of_files
 from angioatlas.patients import find_patient
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
+from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.report import EmbedReport
+from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
 from angioatlas.survival.part import SurvivalStudies
@@ -44,7 +52,7 @@ from core.errors import NotFoundError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind
 from core.outcomes import Code, Status
-from core.schema import Format, Level
+from core.schema import Format, Level, StudyScore
 from core.settings import Settings, load_settings
 from index.engines import Kind
 from store.maintain import commits_since_compaction, compact, purge_patient
@@ -68,7 +76,9 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
         derived = settings.state_dir / "indexes" / store.uuid
-        self._indexes = IndexCache(derived, reopen=self.snapshot)
+        chances = ChanceCache(settings.state_dir / "calibrations" / store.uuid)
+        self._indexes = IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors)
+        self._caches = retrieve_.Caches(self._indexes, chances)
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
 
@@ -176,7 +186,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         where: str | None = None,
         encoder: str | None = None,
         reports: bool = False,
-    ) -> retrieve_.Found:
+        score: StudyScore | str = StudyScore.AUTO,
+        one_per_patient: bool = False,
+        explain: bool = False,
+    ) -> Found:
         """Rank the studies (or videos) that a text describes best, exactly.
 
         Parameters
@@ -194,6 +207,12 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         reports : bool
             Rank by the words of reports too, see `angioatlas.hybrid.search`; of studies alone.
             Not for measuring how well an encoder retrieves: reports say what is to be found.
+        score : StudyScore
+            How a study is compared with the text; ``late`` is by its best matching video.
+        one_per_patient : bool
+            Only the best study (or video) of each patient.
+        explain : bool
+            Say why each hit matched: `Found.why`; not with `reports`.
 
         Raises
         ------
@@ -206,27 +225,19 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         """
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
+            wanted = self._wanted(space, level, k, where, score, one_per_patient, explain)
             if reports:
                 return hybrid_.search(
                     snapshot,
-                    self._indexes,
+                    self._caches,
                     self._reports,
                     text,
                     reader=self._text_reader(space),
                     encoder_id=space,
-                    level=Level(level),
-                    k=k,
-                    where=where,
+                    wanted=wanted,
                 )
-            return retrieve_.search(
-                snapshot,
-                self._indexes,
-                text,
-                reader=self._reader(space),
-                level=Level(level),
-                k=k,
-                where=where,
-            )
+            reader = self._reader(space)
+            return retrieve_.search(snapshot, self._caches, text, reader=reader, wanted=wanted)
 
     def similar(
         self,
@@ -237,7 +248,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         exclude_same_patient: bool = True,
         where: str | None = None,
         encoder: str | None = None,
-    ) -> retrieve_.Similar:
+        score: StudyScore | str = StudyScore.AUTO,
+        one_per_patient: bool = False,
+        explain: bool = False,
+    ) -> Similar:
         """Rank the studies (or videos) most similar to one in the store, exactly.
 
         Parameters
@@ -253,17 +267,77 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             Only what this predicate holds for, as in `search`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
+        score : StudyScore
+            How two studies are compared.
+        one_per_patient : bool
+            Only the best study (or video) of each patient.
+        explain : bool
+            Say why each hit matched: `Similar.why`.
         """
         with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
             return retrieve_.similar(
                 snapshot,
-                self._indexes,
+                self._caches,
                 self._may_be(uid),
-                encoder_id=choose_space(snapshot, encoder, self.settings),
-                level=Level(level),
-                k=k,
+                encoder_id=space,
+                wanted=self._wanted(space, level, k, where, score, one_per_patient, explain),
                 exclude_same_patient=exclude_same_patient,
-                where=where,
+            )
+
+    def similar_to_files(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        k: int = 10,
+        exclude_same_patient: bool = True,
+        where: str | None = None,
+        encoder: str | EncoderHandle | None = None,
+        score: StudyScore | str = StudyScore.AUTO,
+        one_per_patient: bool = False,
+        explain: bool = False,
+        on_progress: OnProgress = no_progress,
+    ) -> Similar:
+        """Rank the studies most similar to an exam that is not in the store, and stays out of it.
+
+        Parameters
+        ----------
+        paths : sequence of path
+            Files, folders or DICOMDIRs of one study.
+        k, exclude_same_patient, where, score, one_per_patient, explain
+            As for `similar`; the store's patients are compared with the exam's.
+        encoder : str, EncoderHandle or None
+            Needed when the store holds vectors of several encoders.
+        on_progress : callable, optional
+            Called with (phase, done, total or None).
+
+        Raises
+        ------
+        UsageError
+            The files are of several studies.
+        NotFoundError
+            None of the files could be used (the codes say why), or the encoder is not here.
+        """
+        with self.snapshot() as snapshot:
+            if not isinstance(encoder, EncoderHandle):
+                space = choose_space(snapshot, encoder, self.settings)
+                encoder = encoder_handle(space, self.settings)
+            space = encoder.encoder_id
+            wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)
+            query = query_of_files(
+                [Path(path) for path in paths],
+                like=self.store,
+                encoder=encoder,
+                settings=self.settings,
+                on_progress=on_progress,
+            )
+            return retrieve_.similar_to(
+                snapshot,
+                self._caches,
+                query,
+                encoder_id=space,
+                wanted=wanted,
+                exclude_same_patient=exclude_same_patient,
             )
 
     def findings(
@@ -468,12 +542,37 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         if private_map.exists():
             with IdentityMap(private_map) as known:
                 known.forget(surrogates)
-        self._indexes.clear()
+        self._caches.clear()
         try:
             return asdict(purge_patient(self.store, patient_id))
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()
+
+    def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
+        """Return typical text queries in a space; None where its text encoder is not here."""
+        reader = self._text_reader(space)
+        return None if reader is None else reader.encode(REFERENCE_QUERIES)
+
+    def _wanted(
+        self,
+        space: str,
+        level: Level | str,
+        k: int,
+        where: str | None,
+        score: StudyScore | str,
+        one_per_patient: bool,
+        explain: bool,
+    ) -> retrieve_.Wanted:
+        level = Level(level)
+        return retrieve_.Wanted(
+            level=level,
+            k=k,
+            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
+            where=where,
+            one_per_patient=one_per_patient,
+            load_encoder=partial(self._encoder, space) if explain else None,
+        )
 
     def _may_be(self, uid: str) -> tuple[str, ...]:
         identity = lookup_identity(self.store.identity, self.settings.identity_key)

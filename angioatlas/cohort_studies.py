@@ -10,11 +10,11 @@ import pandas as pd
 from analytics.cohort import CohortDefinition, IndexRule, Which
 from angioatlas import cohorts as cohorts_
 from angioatlas.identities import lookup_identity
-from angioatlas.spaces import choose_space
+from angioatlas.spaces import choose_space, encoder_handle
 from core.errors import EncoderError, NotFoundError
 from core.settings import Settings
 from embedder.encoders.registry import find_encoder, load_text_encoder
-from embedder.encoders.spec import TextEmbedder
+from embedder.encoders.spec import Encoder, TextEmbedder
 from store.registry import COHORTS, MODELS, Registry
 from store.snapshot import Snapshot
 from store.store import Store
@@ -28,6 +28,7 @@ class CohortStudies:
         self.settings = settings
         self.version = version
         self._readers: dict[str, TextEmbedder] = {}
+        self._encoders: dict[str, Encoder] = {}
 
     def snapshot(self) -> Snapshot:
         """Open the version that this Atlas reads, pinned until it is closed."""
@@ -113,6 +114,12 @@ class CohortStudies:
             device = self.settings.embed.device
             self._readers[space] = load_text_encoder(folder, device=device)
         return self._readers[space]
+
+    def _encoder(self, space: str) -> Encoder:
+        """Return the encoder of a space, loaded once."""
+        if space not in self._encoders:
+            self._encoders[space] = encoder_handle(space, self.settings).load()
+        return self._encoders[space]
 
     def _text_reader(self, space: str) -> TextEmbedder | None:
         try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import pandas as pd
 import pyarrow as pa
 
 from angioatlas.filters import rows_where
-from angioatlas.indexes import IndexCache
-from angioatlas.retrieve import Found, ReportsRead, facts
+from angioatlas.hits import Found, ReportsRead, facts
+from angioatlas.retrieve import Caches, Wanted
 from angioatlas.retrieve import search as search_vectors
 from core.errors import UsageError
 from core.labels import LabelKind
@@ -24,37 +25,35 @@ from index.fusion import Fused, reciprocal_rank_fusion
 from store.report_text import ReportText
 from store.snapshot import Snapshot
 
+_NO_VECTORS: Final = {"score": float("nan"), "chance": float("nan"), "chance_is_bound": False}
+"""What is said of a hit that no vector ranked."""
+
 
 def search(
     snapshot: Snapshot,
-    indexes: IndexCache,
+    caches: Caches,
     reports: ReportText,
     text: str,
     *,
     reader: TextEmbedder | None,
     encoder_id: str,
-    level: Level,
-    k: int,
-    where: str | None = None,
+    wanted: Wanted,
 ) -> Found:
     """Rank studies by a text and their vectors, by its words and their reports, and fuse the two.
 
     Parameters
     ----------
     snapshot : Snapshot
-    indexes : IndexCache
+    caches : Caches
     reports : ReportText
     text : str
     reader : TextEmbedder or None
         Of the space `encoder_id`; without one the reports alone rank, and the note says so.
     encoder_id : str
         The space whose studies are searched.
-    level : Level
-        Studies: a report is of a study.
-    k : int
-        Hits wanted; fewer come back only when fewer studies are in either ranking.
-    where : str, optional
-        Only studies that this predicate holds for, in both rankings.
+    wanted : Wanted
+        Of studies: a report is of a study.  A filter holds for both rankings; fewer than `k` hits
+        come back only when fewer studies (or patients) are in either.
 
     Returns
     -------
@@ -66,38 +65,62 @@ def search(
     Raises
     ------
     UsageError
-        Videos are asked for, the text is empty, or the predicate is none.
+        Videos or explanations are asked for, the text is empty, or the predicate is none.
     NotFoundError
         No reports were imported.
     """
-    if level is not Level.STUDY:
+    if wanted.level is not Level.STUDY:
         raise UsageError("reports are of studies: they do not rank videos", "leave --level out")
+    if wanted.load_encoder is not None:
+        raise UsageError(
+            "views do not explain a rank that reports have a part in",
+            "leave --why or --reports out",
+        )
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
-    keys = snapshot.keys(encoder_id, level)
+    keys = snapshot.keys(encoder_id, wanted.level)
     if reader is None:
         note = f"no text encoder of {encoder_id} can be read here: ranked by the reports alone"
-        found = Found(text, level, encoder_id, snapshot.version, pd.DataFrame(), note)
-    else:
-        every = max(keys.num_rows, 1)
-        found = search_vectors(
-            snapshot, indexes, text, reader=reader, level=level, k=every, where=where
+        found = Found(
+            text=text,
+            note=note,
+            level=wanted.level,
+            encoder_id=encoder_id,
+            store_version=snapshot.version,
+            score=wanted.score,
+            hits=pd.DataFrame(),
         )
+    else:
+        whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
+        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole)
     by_vector = [] if found.hits.empty else found.hits["study_uid"].tolist()
     # A whole ranking by vectors has every study that may be found.
-    allowed = set(by_vector) or _allowed(snapshot, encoder_id, where)
+    allowed = set(by_vector) or _allowed(snapshot, encoder_id, wanted.where)
     by_report = [uid for uid, _ in reports.search(snapshot, text, among=allowed)]
-    best = reciprocal_rank_fusion(by_vector, by_report)[:k]
+    best = reciprocal_rank_fusion(by_vector, by_report)
+    if wanted.one_per_patient:
+        best = _first_of_each(best, keys)
+    best = best[: wanted.k]
     uids = [item.uid for item in best]
     if by_vector:
         rest = found.hits.drop(columns="rank").set_index("study_uid", drop=False)
         rest = rest.loc[uids].reset_index(drop=True)
     else:
-        rest = facts(snapshot, level, uids)
-        rest.insert(0, "score", float("nan"))
+        rest = facts(snapshot, wanted.level, uids)
+        for at, (name, value) in enumerate(_NO_VECTORS.items()):
+            rest.insert(at, name, value)
     reported = allowed & set(snapshot.labels(LabelKind.REPORTS)["study_uid"].to_pylist())
     read = ReportsRead(len(allowed), len(reported), len(by_report))
     return replace(found, hits=pd.concat([_ranks(best), rest], axis=1), reports=read)
+
+
+def _first_of_each(best: Sequence[Fused], keys: pa.Table) -> list[Fused]:
+    """Return the best study of each patient."""
+    patient = dict(zip(keys["uid"].to_pylist(), keys["patient_id"].to_pylist(), strict=True))
+    first: dict[str, Fused] = {}
+    for item in best:
+        first.setdefault(patient[item.uid], item)
+    return list(first.values())
 
 
 def _ranks(best: Sequence[Fused]) -> pd.DataFrame:

@@ -82,6 +82,7 @@ def embed(
     options: EmbedOptions,
     on_progress: OnProgress,
     on_step: Callable[[str], None] | None = None,
+    on_plan: Callable[[Plan], None] | None = None,
 ) -> EmbedReport:
     """Embed what is new under `paths` into the store, which is made when there is none.
 
@@ -98,6 +99,8 @@ def embed(
     on_progress : callable
     on_step : callable, optional
         Called after every single write to the store.
+    on_plan : callable, optional
+        Called when the headers are read and nothing is decoded yet; what it raises ends the run.
 
     Raises
     ------
@@ -133,6 +136,8 @@ def embed(
         )
         pool = stack.enter_context(_pool(settings))
         plan = survey.plan(paths, pool)
+        if on_plan is not None:
+            on_plan(plan)
         report.notes += _unmatched(settings, survey)
         standing = dict(survey.findings.trusted)
         if writer is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,115 +12,77 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.chance import ChanceCache
+from angioatlas.explain import LoadEncoder, explain
 from angioatlas.filters import rows_where
+from angioatlas.hits import Answer, Found, Similar, best, facts
 from angioatlas.indexes import IndexCache
+from angioatlas.scores import Query, Scorer
+from angioatlas.study_videos import VideoCache
 from core.errors import NotFoundError, UsageError
-from core.schema import UID_COLUMN, Level
+from core.schema import Level, StudyScore
 from embedder.encoders.spec import Coverage, TextEmbedder
 from store.snapshot import Snapshot
 
-_SHOWN = {
-    Level.STUDY: ["study_uid", "patient_id", "study_date", "n_videos"],
-    Level.VIDEO: ["sop_uid", "study_uid", "patient_id", "view", "n_frames"],
-}
-
-_WORDS_SHOWN = 10
+_WORDS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
-class Similar:
-    """The answer to "what is most similar to this?".
+class Caches:
+    """What searches of one store derive from it and keep."""
+
+    indexes: IndexCache
+    chances: ChanceCache
+    videos: VideoCache = field(default_factory=VideoCache)
+
+    def clear(self) -> None:
+        """Remove all of it, in memory and on disk."""
+        self.indexes.clear()
+        self.chances.clear()
+        self.videos.clear()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is wanted of a ranking, whatever is asked about.
 
     Attributes
     ----------
-    query_uid : str
-        The store's UID of the study or video that was asked about.
-    hits : DataFrame
-        Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
+    level : Level
+    k : int
+        Hits; fewer come back only when fewer rows are there.
+    score : StudyScore
+        Not AUTO; see `angioatlas.scores.chosen_score`.
+    where : str or None
+        Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
+    one_per_patient : bool
+        Only the best row of each patient.
+    load_encoder : callable or None
+        Say why each hit matched, with this where the encoder is needed; see `angioatlas.explain`.
     """
 
-    query_uid: str
     level: Level
-    encoder_id: str
-    store_version: int
-    hits: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class ReportsRead:
-    """How many reports took part in a search.
-
-    Attributes
-    ----------
-    studies : int
-        Studies that could be found.
-    with_report : int
-        Those of them that have a report.
-    matching : int
-        Those whose report says what the text says.
-    """
-
-    studies: int
-    with_report: int
-    matching: int
-
-    def __str__(self) -> str:
-        return (
-            f"reports: {self.with_report:,} of {self.studies:,} studies have one, "
-            f"{self.matching:,} with the words of the query"
-        )
-
-
-@dataclass(frozen=True)
-class Found:
-    """The answer to "which of these does this text describe?".
-
-    Attributes
-    ----------
-    text : str
-    hits : DataFrame
-        Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
-    note : str or None
-        Which words of the text the encoder has never met.  Without any that it knows there are no
-        hits: a ranking by them would mean nothing.
-    reports : ReportsRead or None
-        None where reports were not asked; see `angioatlas.hybrid.search`.
-    """
-
-    text: str
-    level: Level
-    encoder_id: str
-    store_version: int
-    hits: pd.DataFrame
-    note: str | None = None
-    reports: ReportsRead | None = None
+    k: int
+    score: StudyScore
+    where: str | None = None
+    one_per_patient: bool = False
+    load_encoder: LoadEncoder | None = None
 
 
 def search(
-    snapshot: Snapshot,
-    indexes: IndexCache,
-    text: str,
-    *,
-    reader: TextEmbedder,
-    level: Level,
-    k: int,
-    where: str | None = None,
+    snapshot: Snapshot, caches: Caches, text: str, *, reader: TextEmbedder, wanted: Wanted
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
     Parameters
     ----------
     snapshot : Snapshot
-    indexes : IndexCache
+    caches : Caches
     text : str
         Not empty; what is beyond 512 tokens is not read.
     reader : TextEmbedder
         Places the text in the space that is searched.
-    level : Level
-    k : int
-        Hits wanted; fewer come back only when fewer rows are there.
-    where : str, optional
-        Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
+    wanted : Wanted
 
     Raises
     ------
@@ -131,17 +94,15 @@ def search(
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
     covered = reader.coverage(text)
-    (query,) = reader.encode([text])
+    (vector,) = reader.encode([text])
     space = reader.encoder_id
-    include = None
-    if where is not None:
-        keys = snapshot.keys(space, level)
-        include = rows_where(snapshot, keys, where, level=level, encoder_id=space)
-    hits = _ranked(snapshot, indexes, query, encoder_id=space, level=level, k=k, include=include)
+    include = np.ones(snapshot.keys(space, wanted.level).num_rows, bool)
     if covered is not None and not covered.known:
-        hits = hits.iloc[:0]
+        include[:] = False
+    scorer = _scorer(snapshot, caches, space, wanted)
+    answer = _answer(scorer, caches, Query.of_text(vector), include, wanted, reader)
     note = None if covered is None else _vocabulary_note(covered, space)
-    return Found(text, level, space, snapshot.version, hits, note)
+    return Found(text=text, note=note, **vars(answer))
 
 
 def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:
@@ -157,32 +118,26 @@ def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:
 
 def similar(
     snapshot: Snapshot,
-    indexes: IndexCache,
+    caches: Caches,
     uids: Sequence[str],
     *,
     encoder_id: str,
-    level: Level,
-    k: int,
+    wanted: Wanted,
     exclude_same_patient: bool,
-    where: str | None = None,
 ) -> Similar:
-    """Rank what is visible in a snapshot by its similarity to one study or video.
+    """Rank what is visible in a snapshot by its similarity to one study or video of it.
 
     Parameters
     ----------
     snapshot : Snapshot
-    indexes : IndexCache
+    caches : Caches
     uids : sequence of str
         What the caller's UID may be in the store; the first that is there counts.
     encoder_id : str
-    level : Level
+    wanted : Wanted
         Study to study, or video to video.
-    k : int
-        Hits wanted; fewer come back only when fewer rows remain.
     exclude_same_patient : bool
         Leave out everything of the query's own patient; otherwise only the query itself.
-    where : str, optional
-        Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
 
     Raises
     ------
@@ -191,42 +146,91 @@ def similar(
     NotFoundError
         When none of `uids` is visible with vectors of this encoder.
     """
-    keys = snapshot.keys(encoder_id, level)
-    row = _find(keys, uids, level, snapshot, encoder_id)
-    query_uid = keys["uid"][row].as_py()
-    _, query = snapshot.vectors(encoder_id, level, keys=keys.slice(row, 1))
-    wanted = np.ones(keys.num_rows, bool)
-    wanted[row] = False
-    if exclude_same_patient:
-        same = pc.equal(keys["patient_id"], keys["patient_id"][row])
-        wanted &= ~same.to_numpy(zero_copy_only=False)
-    if where is not None:
-        wanted &= rows_where(snapshot, keys, where, level=level, encoder_id=encoder_id)
-    hits = _ranked(
-        snapshot, indexes, query[0], encoder_id=encoder_id, level=level, k=k, include=wanted
+    row = _find(snapshot, uids, wanted.level, encoder_id)
+    return similar_to(
+        snapshot,
+        caches,
+        Query.of_row(snapshot, encoder_id, wanted.level, row),
+        encoder_id=encoder_id,
+        wanted=wanted,
+        exclude_same_patient=exclude_same_patient,
     )
-    return Similar(query_uid, level, encoder_id, snapshot.version, hits)
 
 
-def _ranked(
+def similar_to(
     snapshot: Snapshot,
-    indexes: IndexCache,
-    query: NDArray[np.float32],
+    caches: Caches,
+    query: Query,
     *,
     encoder_id: str,
-    level: Level,
-    k: int,
-    include: NDArray[np.bool_] | None = None,
-) -> pd.DataFrame:
-    """Return rank, score and facts of the nearest rows; `include` by row of the snapshot's keys."""
-    found = indexes.searchable(snapshot, encoder_id, level).search(query, k=k, include=include)
-    hits = pd.DataFrame({"rank": found.ranks, "score": found.scores})
-    return pd.concat([hits, facts(snapshot, level, found.uids)], axis=1)
+    wanted: Wanted,
+    exclude_same_patient: bool,
+) -> Similar:
+    """Rank what is visible in a snapshot by its similarity to a study or video from anywhere.
+
+    Parameters and errors as for `similar`; the query has the identity that it has, or would have,
+    in the store.
+    """
+    assert query.uid is not None
+    keys = snapshot.keys(encoder_id, wanted.level)
+    include = _differs(keys["uid"], query.uid)
+    if exclude_same_patient:
+        include &= _differs(keys["patient_id"], query.patient_id)
+    scorer = _scorer(snapshot, caches, encoder_id, wanted)
+    answer = _answer(scorer, caches, query, include, wanted)
+    return Similar(query_uid=query.uid, **vars(answer))
 
 
-def _find(
-    keys: pa.Table, uids: Sequence[str], level: Level, snapshot: Snapshot, encoder_id: str
-) -> int:
+def _scorer(snapshot: Snapshot, caches: Caches, encoder_id: str, wanted: Wanted) -> Scorer:
+    return Scorer(snapshot, encoder_id, wanted.level, wanted.score, caches.indexes, caches.videos)
+
+
+def _answer(
+    scorer: Scorer,
+    caches: Caches,
+    query: Query,
+    include: NDArray[np.bool_],
+    wanted: Wanted,
+    reader: TextEmbedder | None = None,
+) -> Answer:
+    """Rank the rows of `include`, by row of the snapshot's keys, and say what came of it."""
+    keys, snapshot, level = scorer.keys, scorer.snapshot, scorer.level
+    if wanted.where is not None:
+        include &= rows_where(
+            snapshot, keys, wanted.where, level=level, encoder_id=scorer.encoder_id
+        )
+    rows, scores = best(
+        lambda k, left: scorer.rank(query, k=k, include=left),
+        k=wanted.k,
+        include=include,
+        patients=keys["patient_id"] if wanted.one_per_patient else None,
+    )
+    meaning = caches.chances.meaning(
+        scorer, scores, include=include, patient_id=query.patient_id, reader=reader
+    )
+    ranked = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "score": scores})
+    about = facts(snapshot, level, keys["uid"].take(rows).to_pylist())
+    told = {}
+    if wanted.load_encoder is not None:
+        told = explain(scorer, query, rows, scores, wanted.load_encoder)
+    return Answer(
+        level=level,
+        encoder_id=scorer.encoder_id,
+        store_version=snapshot.version,
+        score=scorer.score,
+        hits=pd.concat([ranked, meaning.columns, about], axis=1),
+        chance_note=meaning.note,
+        explanations=told,
+    )
+
+
+def _differs(column: pa.ChunkedArray, value: str | None) -> NDArray[np.bool_]:
+    differs: NDArray[np.bool_] = ~pc.equal(column, value).to_numpy(zero_copy_only=False)
+    return differs
+
+
+def _find(snapshot: Snapshot, uids: Sequence[str], level: Level, encoder_id: str) -> int:
+    keys = snapshot.keys(encoder_id, level)
     for uid in uids:
         row = pc.index(keys["uid"], uid).as_py()
         if row >= 0:
@@ -236,11 +240,3 @@ def _find(
         f"{snapshot.version}",
         "angioatlas store inputs shows what became of its files",
     )
-
-
-def facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
-    """Return the facts to show for each uid, in order."""
-    table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[UID_COLUMN[level]])
-    frame: pd.DataFrame = table.select(_SHOWN[level]).take(rows).to_pandas()
-    return frame

@@ -27,6 +27,20 @@ class Level(StrEnum):
     VIDEO = "video"
 
 
+class StudyScore(StrEnum):
+    """How two studies, or a study and a text, are compared."""
+
+    AUTO = "auto"
+    """What measured best for the encoder: `STUDY` where an aggregator makes the study vector,
+    `LATE` where that is the mean of the videos."""
+    STUDY = "study"
+    """By the stored study vector."""
+    MEAN = "mean"
+    """By the mean of the video vectors."""
+    LATE = "late"
+    """By late interaction over the best matching views."""
+
+
 UID_COLUMN: Final = {Level.STUDY: "study_uid", Level.VIDEO: "sop_uid"}
 """The column that tells studies, or videos, apart."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import UsageError
-from core.schema import Level
+from core.schema import Level, StudyScore
 from core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -43,6 +43,19 @@ WhereOption = Annotated[
         help="Only what this holds for, such as \"lvef_percent < 40 and sex = 'F'\".",
         show_default=False,
     ),
+]
+ScoreOption = Annotated[
+    StudyScore,
+    typer.Option(
+        "--score",
+        help="How studies are compared: by study vector, mean of videos, or best matching views.",
+    ),
+]
+OnePerPatientOption = Annotated[
+    bool, typer.Option("--one-per-patient", help="Only the best hit of each patient.")
+]
+WhyOption = Annotated[
+    bool, typer.Option("--why", help="Say which views made each hit; may load the encoder.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 
 from core.provenance import RESEARCH_USE
+from core.schema import UID_COLUMN
 
 Row = Mapping[str, Any]
 
@@ -83,16 +85,46 @@ def print_notice(encoder_id: str | None = None) -> None:
 def print_hits(found: Any, *, query: Row, json: bool, empty: str) -> None:
     """Print what `Atlas.search` or `Atlas.similar` found, and what it was asked."""
     rows = records(found.hits)
+    uids = [row[UID_COLUMN[found.level]] for row in rows]
     if json:
         about = {
             "level": found.level.value,
+            "score": found.score.value,
             "encoder_id": found.encoder_id,
             "store_version": found.store_version,
+            "chance_note": found.chance_note,
         }
+        if found.explanations:
+            rows = [
+                row | {"why": asdict(found.why(uid))} for row, uid in zip(rows, uids, strict=True)
+            ]
         print_json({**query, **about, "hits": rows, "notice": RESEARCH_USE})
         return
-    print_table(rows, empty=empty)
+    print_table([_with_chance(row) for row in rows], empty=empty)
+    for uid in uids if found.explanations else ():
+        _print_why(uid, found.why(uid))
+    if found.chance_note:
+        say(f"note: {found.chance_note}", style="yellow")
     print_notice(found.encoder_id)
+
+
+def _with_chance(row: Row) -> Row:
+    """Show an expected number with two digits, and a bound as one."""
+    number, is_bound = row["chance"], row["chance_is_bound"]
+    shown = None if number is None else f"{'< ' if is_bound else ''}{number:.2g}"
+    return {
+        name: shown if name == "chance" else value
+        for name, value in row.items()
+        if name != "chance_is_bound"
+    }
+
+
+def _print_why(uid: str, why: Any) -> None:
+    if why.note:
+        say(f"{uid}: {why.note}")
+        return
+    title = "contributions add up to the score" if why.adds_up else "what each video adds"
+    print_table([asdict(each) for each in why.matched], title=f"{uid}: {title}")
 
 
 @contextmanager

@@ -11,13 +11,16 @@ from angioatlas.cli.options import (
     EncoderOption,
     JsonOption,
     LevelOption,
+    OnePerPatientOption,
+    ScoreOption,
     StoreOption,
     VersionOption,
     WhereOption,
+    WhyOption,
     open_atlas,
 )
 from angioatlas.cli.output import print_hits, say
-from core.schema import Level
+from core.schema import Level, StudyScore
 
 
 def search(
@@ -26,6 +29,9 @@ def search(
     level: LevelOption = Level.STUDY,
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
     where: WhereOption = None,
+    score: ScoreOption = StudyScore.AUTO,
+    one_per_patient: OnePerPatientOption = False,
+    why: WhyOption = False,
     encoder: EncoderOption = None,
     version: VersionOption = None,
     reports: Annotated[
@@ -39,14 +45,25 @@ def search(
     encoder never met are named; without any that it knows there are no hits.
 
     With --where every hit satisfies the predicate, and there are as many as were asked for wherever
-    as many satisfy it (docs/search.md).
+    as many satisfy it.  `chance` is how many rows one would expect to score as high by chance
+    (docs/search.md).
 
     With --reports the ranking is fused with one by the reports that were imported, where they were.
 
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
-    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder, reports=reports)
+    found = atlas.search(
+        text,
+        level=level,
+        k=k,
+        where=where,
+        encoder=encoder,
+        reports=reports,
+        score=score,
+        one_per_patient=one_per_patient,
+        explain=why,
+    )
     empty = "nothing is in the store yet: angioatlas embed PATH"
     if where is not None:
         empty = f"no {level.value} satisfies the predicate"

@@ -24,12 +24,23 @@ ALPHAS = np.logspace(-3, 4, 15)
 
 
 def shared(vectors: NDArray[Any], seen: Embedded) -> dict[str, Any]:
+    """Return what `shared_by` does, of the cosines of vectors."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return shared_by(unit @ unit.T, seen)
+
+
+def shared_by(scores: NDArray[Any], seen: Embedded) -> dict[str, Any]:
     """Return how often the nearest studies share a study's finding, beside chance.
 
     Every study is another patient's.  Chance is how frequent the finding is among the others.
+
+    Parameters
+    ----------
+    scores : array of shape (studies, studies)
+        Of each study, as a query, with every study; its own does not count.
+    seen : Embedded
     """
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    near = unit @ unit.T
+    near = scores.copy()
     np.fill_diagonal(near, -np.inf)
     top = np.argsort(-near, axis=1)[:, :NEAREST]
     rows = []

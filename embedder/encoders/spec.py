@@ -235,6 +235,11 @@ class TextEmbedder(Protocol):
         """The id of the vector space."""
         ...
 
+    @property
+    def text_id(self) -> str | None:
+        """The id of the text encoder, which names all that a text's vector depends on."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts into float32 (texts, 512), L2-normalised."""
         ...

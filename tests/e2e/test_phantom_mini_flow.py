@@ -109,7 +109,8 @@ def test_words_that_it_never_met_are_named(embedded, text, hits, note):
     assert len(found["hits"]) == hits
     assert found["note"] == note
     assert list(found) == [
-        "text", "note", "level", "encoder_id", "store_version", "hits", "notice",
+        "text", "note", "level", "score", "encoder_id", "store_version", "chance_note", "hits",
+        "notice",
     ]  # fmt: skip
     shown = run("search", text, "--store", store).stdout
     assert (f"note: {note}" in shown) == (note is not None)

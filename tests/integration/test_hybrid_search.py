@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app
+from angioatlas.hits import ReportsRead
 from angioatlas.phantom_mini import SHIPPED
-from angioatlas.retrieve import ReportsRead
 from core.errors import NotFoundError, StoreError, UsageError
 from core.settings import load_settings
 from embedder.encoders.registry import read_spec
@@ -64,6 +64,14 @@ def test_any_depth_is_the_beginning_of_the_whole(atlas):
     whole = atlas.search(QUERY, k=1000, reports=True).hits
     for k in (1, 3, 17):
         assert atlas.search(QUERY, k=k, reports=True).hits.equals(whole.iloc[:k])
+
+
+def test_one_study_of_each_patient_is_the_best_fused(atlas):
+    whole = atlas.search(QUERY, k=1000, reports=True).hits
+    one = atlas.search(QUERY, k=1000, reports=True, one_per_patient=True).hits
+    assert one["study_uid"].tolist() == whole.drop_duplicates("patient_id")["study_uid"].tolist()
+    with pytest.raises(UsageError, match="views do not explain a rank"):
+        atlas.search(QUERY, reports=True, explain=True)
 
 
 def test_without_asking_reports_change_nothing(atlas):

@@ -42,6 +42,11 @@ class CompactReader:
         """The id of the vector space that the texts are placed in."""
         return self.spec.encoder_id
 
+    @property
+    def text_id(self) -> str | None:
+        """The id of the text encoder, which names all that a text's vector depends on."""
+        return self.spec.text_id
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts.
 

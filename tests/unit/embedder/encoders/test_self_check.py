@@ -10,6 +10,7 @@ from tests.support.tiny import TinyEncoder, TinyFinder
 
 class Text:
     encoder_id = TinyEncoder.encoder_id
+    text_id: str | None = "text-000000000000"
 
     def encode(self, texts):
         return np.eye(512, dtype=np.float32)[: len(texts)]

@@ -1,0 +1,204 @@
+"""Why a hit matched: what each of its videos has to do with its score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from angioatlas.scores import Query, Scorer
+from angioatlas.study_videos import Videos, videos_of
+from core.errors import EncoderError, NotFoundError
+from core.schema import Level, StudyScore
+from embedder.encoders.spec import Encoder, VideoVectors
+from index.late import late_pairs, unit
+
+LoadEncoder = Callable[[], Encoder]
+"""Loads the encoder of the space, or raises `NotFoundError` or `EncoderError`."""
+
+_SAME_VECTOR: Final = 1e-5
+"""Two unit vectors this near, in each coordinate, are one that was rounded twice."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A video of a hit, and the video of the query that it is shown beside.
+
+    Attributes
+    ----------
+    query_sop_uid, query_view : str or None
+        None where a text was asked for.
+    sop_uid, view : str
+    contribution : float
+        To the score.
+    """
+
+    query_sop_uid: str | None
+    query_view: str | None
+    sop_uid: str
+    view: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one hit matched.
+
+    Attributes
+    ----------
+    adds_up : bool
+        The contributions sum to the score, as those of late interaction do.  Otherwise each is what
+        the score loses without that video: the study's vector made again from the others.
+    matched : tuple of Matched
+        Late interaction: one a video of the query, in study order.  Otherwise one a video of the
+        hit, in study order, beside the video of the query that is most similar to it.
+    note : str or None
+        Why nothing can be told.
+    """
+
+    adds_up: bool
+    matched: tuple[Matched, ...] = ()
+    note: str | None = None
+
+
+def explain(
+    scorer: Scorer,
+    query: Query,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    load_encoder: LoadEncoder,
+) -> dict[str, Explanation]:
+    """Explain ranked rows.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        What ranked them.
+    query : Query
+    rows : array [k], int64
+        Of the scorer's keys.
+    scores : array [k], float64
+    load_encoder : callable
+        Called when a study's vector has to be made again by the encoder.
+
+    Returns
+    -------
+    dict of str to Explanation
+        By the hit's UID.
+    """
+    keys = scorer.keys.take(rows)
+    uids, studies = keys["uid"].to_pylist(), keys["study_uid"].to_pylist()
+    aggregated = scorer.level is Level.STUDY and scorer.score is StudyScore.STUDY
+    videos = videos_of(
+        scorer.snapshot, scorer.encoder_id, list(dict.fromkeys(studies)), pooled=aggregated
+    )
+    if scorer.level is Level.VIDEO:
+        return {
+            uid: _one_video(query, videos[study], uid, float(score))
+            for uid, study, score in zip(uids, studies, scores, strict=True)
+        }
+    if scorer.score is StudyScore.LATE:
+        return {uid: _late(query, videos[uid]) for uid in uids}
+    if scorer.score is StudyScore.MEAN:
+        return {
+            uid: _without_each(query, query.mean, videos[uid], float(score), _mean)
+            for uid, score in zip(uids, scores, strict=True)
+        }
+    return _of_stored_vectors(scorer, query, rows, scores, videos, load_encoder)
+
+
+_Combine = Callable[[Videos, list[int]], NDArray[np.float64]]
+"""Makes the study vector of some of the videos."""
+
+
+def _mean(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
+    return unit(videos.embedding[kept].astype(np.float64).mean(axis=0))
+
+
+def _by(encoder: Encoder) -> _Combine:
+    def combine(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
+        assert videos.pooled is not None
+        some = VideoVectors(videos.pooled[kept], videos.embedding[kept])
+        return encoder.encode_study(some).astype(np.float64)
+
+    return combine
+
+
+def _of_stored_vectors(
+    scorer: Scorer,
+    query: Query,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    videos: Mapping[str, Videos],
+    load_encoder: LoadEncoder,
+) -> dict[str, Explanation]:
+    """Leave each video out of vectors that are the mean, or that only the encoder can make."""
+    keys = scorer.keys.take(rows)
+    _, stored = scorer.snapshot.vectors(scorer.encoder_id, scorer.level, keys=keys)
+    combine: _Combine = _mean
+    note = None
+    if not all(map(_is_mean, videos.values(), stored)):
+        try:
+            combine = _by(load_encoder())
+        except (NotFoundError, EncoderError) as error:
+            note = f"only the encoder can make a study's vector again: {error.message}"
+    vector = query.vector.astype(np.float64)
+    told = {}
+    for uid, score in zip(keys["uid"].to_pylist(), scores, strict=True):
+        if note is not None and len(videos[uid].sop_uids) > 1:
+            told[uid] = Explanation(False, note=note)
+        else:
+            told[uid] = _without_each(query, vector, videos[uid], float(score), combine)
+    return told
+
+
+def _is_mean(videos: Videos, stored: NDArray[np.float32]) -> bool:
+    """Tell whether a study's vector is the mean of its videos'."""
+    mean = _mean(videos, list(range(len(videos.sop_uids))))
+    return bool(np.abs(mean - stored).max() < _SAME_VECTOR)
+
+
+def _late(query: Query, videos: Videos) -> Explanation:
+    best, parts = late_pairs(query.videos, videos.embedding)
+    return Explanation(
+        True,
+        tuple(
+            Matched(sop_uid, view, videos.sop_uids[i], videos.views[i], float(part))
+            for sop_uid, view, i, part in zip(query.sop_uids, query.views, best, parts, strict=True)
+        ),
+    )
+
+
+def _one_video(query: Query, videos: Videos, uid: str, score: float) -> Explanation:
+    view = videos.views[videos.sop_uids.index(uid)]
+    return Explanation(True, (Matched(query.sop_uids[0], query.views[0], uid, view, score),))
+
+
+def _without_each(
+    query: Query,
+    vector: NDArray[np.float64],
+    videos: Videos,
+    score: float,
+    combine: _Combine,
+) -> Explanation:
+    """Leave out one video at a time; of the only one the whole score is lost."""
+    beside = (videos.embedding @ query.videos.T).argmax(axis=1)
+    every = range(len(videos.sop_uids))
+    matched = []
+    for i in every:
+        kept = [j for j in every if j != i]
+        without = float(combine(videos, kept) @ vector) if kept else 0.0
+        of = int(beside[i])
+        matched.append(
+            Matched(
+                query.sop_uids[of],
+                query.views[of],
+                videos.sop_uids[i],
+                videos.views[i],
+                score - without,
+            )
+        )
+    return Explanation(False, tuple(matched))

@@ -1,0 +1,93 @@
+"""A new exam as a query: its files through the store's encoder, kept nowhere.
+
+The files are embedded, as any others would be, into a store of their own in a temporary folder.  It
+has the identity of the real store, so that the exam's patient is recognised there; nothing is
+written into the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from angioatlas.identities import store_identity
+from angioatlas.ingest import EmbedOptions, EncoderHandle, embed
+from angioatlas.plan import Plan
+from angioatlas.report import EmbedReport
+from angioatlas.scores import Query
+from angioatlas.survey import OnProgress
+from core.errors import NotFoundError, UsageError
+from core.schema import Level
+from core.settings import Settings
+from store.store import Store
+
+_SHOWN: Final = 10
+
+
+def query_of_files(
+    paths: Sequence[Path],
+    *,
+    like: Store,
+    encoder: EncoderHandle,
+    settings: Settings,
+    on_progress: OnProgress,
+) -> Query:
+    """Embed the files of one exam.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files, folders, DICOMDIRs.
+    like : Store
+        Whose identity the query gets.
+    encoder : EncoderHandle
+    settings : Settings
+    on_progress : callable
+
+    Raises
+    ------
+    UsageError
+        The files are of several studies.
+    NotFoundError
+        A path is not there, or none of the files could be used.
+    IdentityError
+        The store is pseudonymised and its key is not here.
+    """
+    store_identity(like.identity, settings.identity_key)
+    with TemporaryDirectory(prefix="angioatlas-exam-") as folder:
+        own = Path(folder)
+        aside = Store.create(own / "store", identity=like.identity)
+        # The private map of pseudonyms stands beside the key: beside a link, it goes with it.
+        key = own / "identity.key"
+        if settings.identity_key.exists():
+            key.symlink_to(settings.identity_key.resolve())
+        report = embed(
+            aside.path,
+            paths,
+            encoder=encoder,
+            settings=settings.model_copy(update={"identity_key": key}),
+            options=EmbedOptions(),
+            on_progress=on_progress,
+            on_plan=_check_one_study,
+        )
+        if not report.videos_embedded:
+            raise NotFoundError(_nothing(report), "angioatlas embed --dry-run PATH says more")
+        with aside.snapshot() as snapshot:
+            return Query.of_row(snapshot, encoder.encoder_id, Level.STUDY, 0)
+
+
+def _nothing(report: EmbedReport) -> str:
+    codes = ", ".join(f"{code} {count}" for code, count in report.by_code.items())
+    return f"none of the {report.inputs} files could be used: {codes or 'there are none'}"
+
+
+def _check_one_study(plan: Plan) -> None:
+    uids = sorted(work.study_uid for work in plan.work if work.cines)
+    if len(uids) > 1:
+        more = f" and {len(uids) - _SHOWN} more" if len(uids) > _SHOWN else ""
+        raise UsageError(
+            f"the files are of {len(uids)} studies: {', '.join(uids[:_SHOWN])}{more}",
+            "give the files of one study",
+        )

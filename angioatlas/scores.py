@@ -1,0 +1,142 @@
+"""How a query is compared with the rows of a level: one way of scoring, ready to rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from angioatlas.indexes import IndexCache
+from angioatlas.study_videos import VideoCache, Videos, videos_of
+from core.errors import EncoderError, NotFoundError, UsageError
+from core.schema import Level, StudyScore
+from core.settings import Settings
+from embedder.encoders.registry import find_encoder, read_spec
+from index.late import Ranked, StudyVideos, unit
+from store.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked about, as vectors.
+
+    Attributes
+    ----------
+    vector : array [512], float32
+        Of the study, the video or the text.
+    videos : array [q, 512], float32
+        Of the study's videos; of a video or a text its own vector.
+    uid, patient_id : str or None
+        Of the study or video; None of a text.
+    sop_uids, views : tuple of str or None
+        Of `videos`; None of a text.
+    """
+
+    vector: NDArray[np.float32]
+    videos: NDArray[np.float32]
+    uid: str | None = None
+    patient_id: str | None = None
+    sop_uids: tuple[str | None, ...] = (None,)
+    views: tuple[str | None, ...] = (None,)
+
+    @classmethod
+    def of_text(cls, vector: NDArray[np.float32]) -> Self:
+        """Make the query of a text's vector."""
+        return cls(vector, vector[None])
+
+    @classmethod
+    def of_row(cls, snapshot: Snapshot, encoder_id: str, level: Level, row: int) -> Self:
+        """Make the query of a row of a snapshot's keys."""
+        keys = snapshot.keys(encoder_id, level).slice(row, 1)
+        _, vectors = snapshot.vectors(encoder_id, level, keys=keys)
+        study_uid, uid = keys["study_uid"][0].as_py(), keys["uid"][0].as_py()
+        own: Videos = videos_of(snapshot, encoder_id, [study_uid])[study_uid]
+        rows = [own.sop_uids.index(uid)] if level is Level.VIDEO else range(len(own.sop_uids))
+        return cls(
+            vectors[0],
+            own.embedding[[*rows]],
+            uid,
+            keys["patient_id"][0].as_py(),
+            tuple(own.sop_uids[i] for i in rows),
+            tuple(own.views[i] for i in rows),
+        )
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The normalised mean of the videos, [512]."""
+        return unit(self.videos.astype(np.float64).mean(axis=0))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """One way to score the rows of a level of a snapshot.
+
+    Attributes
+    ----------
+    score : StudyScore
+        Not AUTO; of videos `STUDY`, which is then by the stored video vector.
+    """
+
+    snapshot: Snapshot
+    encoder_id: str
+    level: Level
+    score: StudyScore
+    indexes: IndexCache
+    videos: VideoCache
+
+    @property
+    def keys(self) -> pa.Table:
+        """What is ranked; see `Snapshot.keys`."""
+        return self.snapshot.keys(self.encoder_id, self.level)
+
+    @property
+    def name(self) -> str:
+        """What the score is of: ``study-study``, ``study-mean``, ``study-late`` or ``video``."""
+        return "video" if self.level is Level.VIDEO else f"study-{self.score}"
+
+    def study_videos(self) -> StudyVideos:
+        """Return the videos of every study, studies in the order of the keys."""
+        return self.videos.of(self.snapshot, self.encoder_id)
+
+    def rank(self, query: Query, *, k: int, include: NDArray[np.bool_]) -> Ranked:
+        """Return the best `k` rows of the keys that are in `include`; equal scores by uid."""
+        if self.score is StudyScore.LATE:
+            return self.study_videos().rank_late(query.videos, k=k, include=include)
+        if self.score is StudyScore.MEAN:
+            return self.study_videos().rank_mean(query.mean, k=k, include=include)
+        searchable = self.indexes.searchable(self.snapshot, self.encoder_id, self.level)
+        found = searchable.search(query.vector, k=k, include=include)
+        return found.rows, found.scores
+
+
+def chosen_score(
+    score: StudyScore | str, level: Level, *, encoder_id: str, settings: Settings
+) -> StudyScore:
+    """Return the score that is meant.
+
+    Raises
+    ------
+    UsageError
+        There is no such score, or one of studies is asked for of videos.
+    """
+    if score not in list(StudyScore):
+        known = ", ".join(StudyScore)
+        raise UsageError(f"the score {score!r}: expected one of {known}", "leave it out for auto")
+    score = StudyScore(score)
+    if level is Level.VIDEO:
+        if score is not StudyScore.AUTO:
+            raise UsageError(
+                f"the score {score.value} is of studies, and videos are ranked",
+                "leave it out, or rank studies",
+            )
+        return StudyScore.STUDY
+    if score is not StudyScore.AUTO:
+        return score
+    try:
+        spec = read_spec(find_encoder(encoder_id, settings.encoders_dir))
+    except (NotFoundError, EncoderError):  # the stored vector is what the encoder made of a study
+        return StudyScore.STUDY
+    return StudyScore.LATE if spec.study_rule == "mean" else StudyScore.STUDY
