@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analytics.survival.alike import Alike, FarFromAllError, ask
@@ -82,7 +83,8 @@ class Tally:
     def __init__(self) -> None:
         self._rows: list[tuple[float, ...]] = []
         self._k: list[int] = []
-        self.asked = self.far = self.cut = 0
+        self._cohort: list[int] = []
+        self.cohort = self.asked = self.far = self.cut = 0
 
     def add(self, found: Alike, cohort: Cohort, truth: Floats) -> None:
         """Add one answer, and the true incidence of who was asked about until each horizon."""
@@ -92,6 +94,7 @@ class Tally:
         for row in found.horizons.to_dict("records"):
             i = HORIZONS.index(row["horizon_days"])
             average = float(own.weight @ cohort.truth[own.rows, i])
+            self._cohort.append(self.cohort)
             self._rows.append(
                 (
                     row["lower"] <= average <= row["upper"],
@@ -108,13 +111,14 @@ class Tally:
         """Return shares and means."""
         mean = np.array(self._rows, np.float64).mean(axis=0)
         n = len(self._rows)
+        held = pd.Series([row[0] for row in self._rows], dtype=float).groupby(self._cohort).mean()
         return {
             "asked": self.asked,
             "far_from_all": self.far,
             "horizons_told": n,
             "horizons_not_told": self.cut,
             "held_average_of_neighbours": mean[0],
-            "sampling_error": float(np.sqrt(mean[0] * (1 - mean[0]) / n)),
+            "sampling_error": float(held.std() / len(held) ** 0.5),  # by cohort
             "held_patient": mean[1],
             "mean_absolute_error": {"neighbours": mean[2], "cohort": mean[3]},
             "mean_absolute_error_of_the_average": mean[4],
@@ -130,6 +134,7 @@ def planted(cohorts: int, *, say: Callable[[str], None] = print) -> dict[str, An
     for name, yearly in YEARLY.items():
         tally = Tally()
         for _ in range(cohorts):
+            tally.cohort += 1
             cohort, asked = draw(rng, PATIENTS, yearly), draw(rng, QUERIES, yearly)
             tuned = tune(cohort.vectors, cohort.times, HORIZONS)
             for vector, truth in zip(asked.vectors, asked.truth, strict=True):
@@ -161,6 +166,7 @@ def phantoms(seen: Embedded, rounds: int) -> dict[str, Any]:
     ]
     other = np.full(len(log_hazard), model.other_hazard(65) / 365)
     for _ in range(rounds):
+        tally.cohort += 1
         everybody = followed(rng, seen.vectors.astype(np.float64), np.exp(log_hazard) / 365, other)
         tuned = tune(everybody.vectors, everybody.times, HORIZONS)
         for row in rng.choice(len(other), 5 * QUERIES, replace=False):

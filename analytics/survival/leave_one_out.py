@@ -24,8 +24,8 @@ LONELIEST: Final = 0.01
 """The share of the cohort's own members that would be told to be far from all."""
 _ASKED: Final = 2000
 """Members that are left out in turn; of a larger cohort, drawn by the seed."""
-_BLOCK: Final = 256
-"""Members that are asked about at once."""
+_CELLS: Final = 2**23
+"""Of a table of cosines that are in memory at once."""
 
 
 @final
@@ -152,8 +152,9 @@ def _left_out(
 ) -> Iterator[tuple[NDArray[np.int64], Floats]]:
     """Yield, for some rows at a time, the most similar other rows and their cosines."""
     unit = np.asarray(vectors, np.float32)
-    for first in range(0, len(rows), _BLOCK):
-        block = rows[first : first + _BLOCK]
+    size = max(1, _CELLS // len(unit))
+    for first in range(0, len(rows), size):
+        block = rows[first : first + size]
         cosine = unit[block] @ unit.T
         cosine[np.arange(len(block)), block] = -np.inf
         near = np.argpartition(-cosine, count - 1, axis=1)[:, :count]

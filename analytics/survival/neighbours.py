@@ -133,8 +133,9 @@ def conditional_incidence(times: Times, weight: Floats, *, level: float = 0.95) 
     Returns
     -------
     Curve
-        The interval is of the weighted mean of the neighbours' incidences; how far that is from
-        the incidence of who is asked about, it does not know.
+        From time 0 on: that nothing has happened yet is not beyond doubt.  The interval is of the
+        weighted mean of the neighbours' incidences; how far that is from the incidence of who is
+        asked about, it does not know.
 
     Notes
     -----
@@ -149,7 +150,7 @@ def conditional_incidence(times: Times, weight: Floats, *, level: float = 0.95) 
     Beran, 1981; Dabrowska, Ann Stat 1989;17:1157.  Dorey and Korn, Stat Med 1987;6:679.  Korn and
     Graubard, Survey Methodology 1998;24:193.
     """
-    curve = aalen_johansen(times, weights=weight)
+    curve = _from_the_start(aalen_johansen(times, weights=weight), len(times))
     p = curve.estimate.clip(0, 1)
     none, all_ = p < _ROUNDING, p > 1 - _ROUNDING
     size = effective_left(times, weight, curve)
@@ -160,6 +161,14 @@ def conditional_incidence(times: Times, weight: Floats, *, level: float = 0.95) 
         size[all_] = size[inside][-1]
     lower, upper = _wilson(np.where(none, 0.0, np.where(all_, 1.0, p)), size, level)
     return replace(curve, estimate=p, lower=lower, upper=upper)
+
+
+def _from_the_start(curve: Curve, count: int) -> Curve:
+    started = [
+        np.append(0.0, each)
+        for each in (curve.time, curve.estimate, curve.se, curve.lower, curve.upper)
+    ]
+    return Curve(*started, np.append(count, curve.at_risk), np.append(0, curve.events), curve.start)
 
 
 def effective_left(times: Times, weight: Floats, curve: Curve) -> Floats:
@@ -178,6 +187,5 @@ def _wilson(p: Floats, n: Floats, level: float) -> tuple[Floats, Floats]:
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n**2))) / (1 + z2 / n)
     # At 0 and 1 the limits are these, but for a rounding.
-    return np.where(p > 0, middle - half, 0.0).clip(0), np.where(p < 1, middle + half, 1.0).clip(
-        max=1
-    )
+    lower, upper = np.where(p > 0, middle - half, 0.0), np.where(p < 1, middle + half, 1.0)
+    return lower.clip(0), upper.clip(max=1)

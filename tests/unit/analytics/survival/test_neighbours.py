@@ -51,9 +51,9 @@ def test_equal_weights_give_the_plain_curve():
     rng = np.random.default_rng(1)
     times = follow_up(rng.integers(1, 20, 80), rng.integers(0, 3, 80))
     found, plain = conditional_incidence(times, np.full(80, 1 / 80)), aalen_johansen(times)
-    np.testing.assert_allclose(found.estimate, plain.estimate, atol=1e-12)
-    np.testing.assert_allclose(found.se, plain.se, atol=1e-12)
-    assert found.at_risk.tolist() == plain.at_risk.tolist()
+    np.testing.assert_allclose(found.estimate[1:], plain.estimate, atol=1e-12)
+    np.testing.assert_allclose(found.se[1:], plain.se, atol=1e-12)
+    assert found.at_risk.tolist() == [80, *plain.at_risk.tolist()]
 
 
 def test_weights_on_one_group_give_the_curve_of_that_group():
@@ -77,8 +77,10 @@ def test_the_interval_of_no_event_is_of_those_who_are_still_followed():
     times = follow_up([1, 2, 3, 4, 5, 6], [0, 0, 0, 2, 0, 1])
     curve = conditional_incidence(times, np.ones(6))
     z2 = 1.959964**2
-    np.testing.assert_allclose(curve.upper[:5], z2 / (np.array([6, 5, 4, 3, 2]) + z2), rtol=1e-6)
-    assert (curve.lower[:5] == 0).all()
+    left = np.array([6, 6, 5, 4, 3, 2])
+    np.testing.assert_allclose(curve.upper[:6], z2 / (left + z2), rtol=1e-6)
+    assert (curve.lower[:6] == 0).all()
+    assert curve.at([0.5])[0].tolist() == [0, 0, 0, curve.upper[0]]  # before any follow-up ends
 
 
 def test_when_everybody_had_the_event_the_size_is_the_last_one_before():
@@ -94,11 +96,11 @@ def test_the_size_is_never_more_than_that_of_the_weights():
     weight = np.array([0.01, *[1.0] * 20])
     times = follow_up([1, *range(2, 22)], [1, *[0] * 20])
     curve = conditional_incidence(times, weight)
-    assert curve.se[0] < 0.001
-    assert curve.upper[0] > 0.15
+    assert curve.se[1] < 0.001
+    assert curve.upper[1] > 0.15
 
 
 def test_effective_left():
     times, weight = follow_up([1, 2, 2, 5], [0, 1, 0, 1]), np.array([1.0, 1.0, 2.0, 2.0])
     found = effective_left(times, weight, conditional_incidence(times, weight))
-    np.testing.assert_allclose(found, [36 / 10, 25 / 9, 1])
+    np.testing.assert_allclose(found, [36 / 10, 36 / 10, 25 / 9, 1])
