@@ -164,11 +164,16 @@ def conditional_incidence(times: Times, weight: Floats, *, level: float = 0.95) 
 
 
 def _from_the_start(curve: Curve, count: int) -> Curve:
-    started = [
-        np.append(0.0, each)
-        for each in (curve.time, curve.estimate, curve.se, curve.lower, curve.upper)
-    ]
-    return Curve(*started, np.append(count, curve.at_risk), np.append(0, curve.events), curve.start)
+    return Curve(
+        np.append(0.0, curve.time),
+        np.append(0.0, curve.estimate),
+        np.append(0.0, curve.se),
+        np.append(0.0, curve.lower),
+        np.append(0.0, curve.upper),
+        np.append(count, curve.at_risk),
+        np.append(0, curve.events),
+        curve.start,
+    )
 
 
 def effective_left(times: Times, weight: Floats, curve: Curve) -> Floats:
