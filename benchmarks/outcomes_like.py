@@ -3,8 +3,8 @@
 python -m benchmarks.outcomes_like --cohorts 60
 python -m benchmarks.outcomes_like --cohorts 60 --work FOLDER   # phantom angiograms as well
 
-A latent direction of the embedding drives a constant hazard; a competing event and censoring do
-not depend on it.  So the incidence of each patient, and the average of any neighbours, is known.
+Latent directions of the embedding drive a constant hazard; a competing event and censoring do not
+depend on them.  So the incidence of each patient, and the average of any neighbours, is known.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_intervals_hold_the_average_risk_of_the_neighbours():
-    for name, found in planted(60).items():
+    for name, found in planted(25).items():
         error = found["sampling_error"]
         assert 0.93 - 2 * error < found["held_average_of_neighbours"] < 0.97 + 2 * error, name
         off = found["mean_absolute_error"]
