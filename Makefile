@@ -71,6 +71,7 @@ bench-studies: $(INSTALLED)  ## simulate, time and hold against truth what studi
 	$(BIN)/python -m benchmarks.progression_coverage
 	$(BIN)/python -m benchmarks.progression_course
 	$(BIN)/python -m benchmarks.survival_at_scale
+	$(BIN)/python -m benchmarks.outcomes_like --cohorts 60 --work $(PHANTOM_WORK)/evaluation
 	$(BIN)/python -m benchmarks.phantom_survival --work $(PHANTOM_WORK)/evaluation
 	$(BIN)/python -m benchmarks.phantom_progression --work $(PHANTOM_WORK)/evaluation
 	$(BIN)/python -m benchmarks.phantom_probes --work $(PHANTOM_WORK)/evaluation

@@ -574,10 +574,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
             load_encoder=partial(self._encoder, space) if explain else None,
         )
 
-    def _may_be(self, uid: str) -> tuple[str, ...]:
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        return identity.resolve_uid(uid) if identity else (uid,)
-
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     # Which commit wrote a row is the store's business.

@@ -107,6 +107,11 @@ class CohortStudies:
         with self.store.snapshot(members.store_version) as snapshot:
             return members, choose_space(snapshot, encoder, self.settings)
 
+    def _may_be(self, uid: str) -> tuple[str, ...]:
+        """Return what an original or the store's own UID may be in the store."""
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        return identity.resolve_uid(uid) if identity else (uid,)
+
     def _reader(self, space: str) -> TextEmbedder:
         """Return the text encoder of a space, loaded once."""
         if space not in self._readers:

@@ -14,17 +14,18 @@ from analytics.survival.curves import Curve
 from analytics.survival.validation import Validation
 
 GROUP_NAMES: Final = ("low", "middle", "high")
+_GROUPS: Final = tuple(f"{name} risk" for name in GROUP_NAMES)
 
 
 def incidence(
-    curves: Mapping[int, Curve], *, until: float, names: Sequence[str] = GROUP_NAMES
+    curves: Mapping[int, Curve], *, until: float, names: Sequence[str] = _GROUPS
 ) -> go.Figure:
-    """Draw the cumulative incidence of each group of risk, with the numbers at risk below.
+    """Draw the cumulative incidence of groups, with the numbers at risk below.
 
     Parameters
     ----------
     curves : mapping of int to Curve
-        By group, 0 the lowest risk.
+        By group; of risk by default, 0 the lowest.
     until : float
         Last day.
     names : sequence of str
@@ -63,7 +64,7 @@ def incidence(
             x=x,
             y=y,
             mode="lines",
-            name=f"{name} risk",
+            name=name,
             line={"color": colour, "dash": DASHES[group], "shape": "hv"},
         )
         for tick, left in zip(ticks, curve.left(ticks), strict=True):
@@ -76,7 +77,7 @@ def incidence(
                 font={"color": colour, "size": 12},
             )
         figure.add_annotation(
-            x=-0.02,
+            x=-0.05,
             xref="paper",
             xanchor="right",
             y=-0.24 - 0.07 * position,
@@ -86,7 +87,7 @@ def incidence(
             font={"color": colour, "size": 12},
         )
     figure.add_annotation(
-        x=-0.02,
+        x=-0.05,
         xref="paper",
         xanchor="right",
         y=-0.17,
@@ -97,7 +98,7 @@ def incidence(
     )
     figure.update_xaxes(title="days since the index exam", range=[0, until], tickvals=ticks)
     figure.update_yaxes(title="cumulative incidence", rangemode="tozero", tickformat=".0%")
-    return styled(figure, bottom=90 + 26 * len(curves), left=90)
+    return styled(figure, bottom=90 + 26 * len(curves), left=120)
 
 
 def calibration(found: Mapping[str, Calibration]) -> go.Figure:

@@ -8,7 +8,7 @@ from typing import Any, Literal, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analytics.survival.times import COMPETING, EVENT, Times
+from analytics.survival.times import Times
 from core.errors import UsageError
 
 Floats = NDArray[np.floating[Any]]
@@ -66,37 +66,52 @@ class Ends:
     ----------
     time : float64 array of shape (steps,)
         Ascending.
-    at_risk : int64 array of shape (steps,)
-        Followed just before.
-    events, competing : int64 arrays of shape (steps,)
+    at_risk : array of shape (steps,)
+        Followed just before; int64, or float64 where subjects have weights.
+    events, competing : arrays of shape (steps,)
+        Likewise.
     """
 
     time: Floats
-    at_risk: NDArray[np.int64]
-    events: NDArray[np.int64]
-    competing: NDArray[np.int64]
+    at_risk: NDArray[Any]
+    events: NDArray[Any]
+    competing: NDArray[Any]
 
-    def counted(self, of: Of) -> NDArray[np.int64]:
+    def counted(self, of: Of) -> NDArray[Any]:
         """Return the ends that a curve counts; for "neither" all that are no censoring."""
         counts = {"event": self.events, "competing": self.competing}
         return counts[of] if of in counts else self.events + self.competing
 
 
-def tabulate(times: Times) -> Ends:
+def tabulate(times: Times, weights: Floats | None = None) -> Ends:
     """Count ends by time.
+
+    Parameters
+    ----------
+    times : Times
+    weights : float array of shape (subjects,), optional
+        What each subject counts; one each by default.
 
     Raises
     ------
     UsageError
-        There is nobody.
+        There is nobody, or a weight is not positive.
     """
     if not len(times):
         raise UsageError("a curve of nobody", "choose a cohort with members")
+    if weights is not None and (
+        weights.shape != times.time.shape or not np.isfinite(weights).all() or (weights <= 0).any()
+    ):
+        raise UsageError(
+            f"weights of shape {weights.shape} for {len(times)} subjects: expected one positive "
+            "number for each",
+            "leave out subjects without any weight",
+        )
     distinct, step = np.unique(times.time, return_inverse=True)
-    ended = np.bincount(step, minlength=len(distinct))
-    at_risk = ended[::-1].cumsum()[::-1]
-    events, competing = (
-        np.bincount(step[times.state == state], minlength=len(distinct))
-        for state in (EVENT, COMPETING)
-    )
-    return Ends(distinct, at_risk, events, competing)
+
+    def counted(chosen: NDArray[np.bool_]) -> NDArray[Any]:
+        own = None if weights is None else weights[chosen]
+        return np.bincount(step[chosen], own, minlength=len(distinct))
+
+    at_risk = counted(np.ones(len(times), bool))[::-1].cumsum()[::-1]
+    return Ends(distinct, at_risk, counted(times.event), counted(times.competing))

@@ -161,6 +161,54 @@ def validate(
     _tell(result, report, json=json)
 
 
+@app.command("like")
+def like(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="StudyInstanceUID.")],
+    store: StoreOption = None,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="Such as mace; see survival endpoints.")
+    ] = "mace",
+    horizons: Annotated[
+        str, typer.Option("--horizons", help="Days, separated by commas.")
+    ] = "30,180,365,730",
+    cohort: CohortOption = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="Patients that count; chosen on the cohort when absent."),
+    ] = None,
+    report: ReportOption = None,
+    encoder: EncoderOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell what became of the patients who are most similar to one, beside the whole cohort.
+
+    A description of what happened to others, no prediction.  The patient's own exams do not count.
+    An exam that is far from all is refused (docs/survival.md).
+
+    Example: angioatlas survival like 2.25.1234 --endpoint mace --horizons 365 --store atlas
+    """
+    found = open_atlas(store).outcomes_like(
+        uid,
+        endpoint=endpoint,
+        horizons=[int(day) for day in words(horizons) or ()],
+        cohort=cohort,
+        k=k,
+        encoder=encoder,
+    )
+    written = found.write(report) if report is not None else ()
+    if json:
+        print_json(found.as_dict())
+    else:
+        print_facts(found.facts())
+        print_table(records(found.horizons))
+        for cut in found.outcomes.cut:
+            say(f"not told: {cut}", style="yellow")
+        say(found.meaning)
+        print_notice(found.encoder_id)
+    for path in written:
+        say(f"{path} written", stderr=json)
+
+
 @app.command("models")
 def models(store: StoreOption = None, json: JsonOption = False) -> None:
     """List the saved models.

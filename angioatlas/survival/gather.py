@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analytics.endpoints import Outcomes, observe
+from analytics.endpoints import Endpoint, Outcomes, Rules, observe
 from analytics.leakage import from_the_outcome
 from analytics.survival.study import Plan
 from angioatlas.cohorts import CohortMembers
@@ -75,25 +75,8 @@ def gather(
     steps = [tuple(row) for row in cohort.attrition.itertuples(index=False)]
     if reads_embeddings(sets):
         steps.append((f"with a vector of {encoder_id}", len(index), index["patient_id"].nunique()))
-    found = observe(
-        index,
-        snapshot.labels(LabelKind.EVENTS).to_pandas(),
-        snapshot.labels(LabelKind.FOLLOW_UP).to_pandas(),
-        plan.endpoint,
-        plan.rules,
-    )
-    left = len(index)
-    for reason, count in found.excluded["reason"].value_counts().sort_index().items():
-        left -= count
-        steps.append((f"without those {reason}", left, None))
+    found, steps = follow(snapshot, index, plan.endpoint, plan.rules, steps)
     table = found.table
-    if table.empty:
-        raise UsageError(
-            "nobody of the cohort can be followed: "
-            + "; ".join(str(each[0]) for each in steps[-3:]),
-            "import follow-up first: angioatlas labels import PATH",
-        )
-    steps[-1] = (steps[-1][0], len(table), table["patient_id"].nunique())
     own = of_exams(every, index, table)
     asked = {name: own[name] for name in sets}
     followed = {"median follow-up in days, quartiles": quartiles(table["time_days"])}
@@ -113,3 +96,49 @@ def gather(
             tells=lambda clinical: from_the_outcome(clinical, found.times),
         ),
     )
+
+
+def follow(
+    snapshot: Snapshot,
+    index: pd.DataFrame,
+    target: Endpoint,
+    rules: Rules,
+    steps: Sequence[tuple[object, ...]],
+) -> tuple[Outcomes, list[tuple[object, ...]]]:
+    """Read off what became of index exams; return it, and the steps to those who are left.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    index : DataFrame
+        study_uid, patient_id, index_date.
+    target : Endpoint
+    rules : Rules
+    steps : sequence of (step, studies, patients)
+        Until here, at least one.
+
+    Raises
+    ------
+    UsageError
+        Nobody can be followed.
+    """
+    found = observe(
+        index,
+        snapshot.labels(LabelKind.EVENTS).to_pandas(),
+        snapshot.labels(LabelKind.FOLLOW_UP).to_pandas(),
+        target,
+        rules,
+    )
+    steps, left = [*steps], len(index)
+    for reason, count in found.excluded["reason"].value_counts().sort_index().items():
+        left -= count
+        steps.append((f"without those {reason}", left, None))
+    table = found.table
+    if table.empty:
+        raise UsageError(
+            "nobody of the cohort can be followed: "
+            + "; ".join(str(each[0]) for each in steps[-3:]),
+            "import follow-up first: angioatlas labels import PATH",
+        )
+    steps[-1] = (steps[-1][0], len(table), table["patient_id"].nunique())
+    return found, steps

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import store_identity
 from angioatlas.saved_models import first_of_summary, listing
 from angioatlas.survey import OnProgress, no_progress
+from core.errors import UsageError
 from store.registry import Registry, SavedModel
 from store.store import Store
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
     from angioatlas.survival.ask import SurvivalQuestion
+    from angioatlas.survival.like import OutcomesLike
     from angioatlas.survival.study import SurvivalResult
 
 
@@ -120,4 +124,65 @@ class SurvivalStudies(CohortStudies):
             members,
             encoder_id=space,
             trained_on=self._trained_on(space, members),
+        )
+
+    def outcomes_like(
+        self,
+        study_uid: str | None = None,
+        *,
+        vector: ArrayLike | None = None,
+        endpoint: str = "mace",
+        horizons: Sequence[int] = (365,),
+        cohort: str | CohortMembers | None = None,
+        k: int | None = None,
+        encoder: str | None = None,
+    ) -> OutcomesLike:
+        """Tell what became of the patients who are most similar to one, beside the whole cohort.
+
+        A description of what happened to others, no prediction for the patient.
+
+        Parameters
+        ----------
+        study_uid : str, optional
+            StudyInstanceUID, the original or the store's surrogate; its patient is never among
+            those who are compared with.
+        vector : array of shape (512,), optional
+            The embedding of an exam that is not in the store, in place of `study_uid`.
+        endpoint : str
+            A name of `analytics.endpoints.ENDPOINTS`.
+        horizons : sequence of int
+            In days.
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        k : int, optional
+            Neighbours that count; chosen on the cohort by default.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+
+        Raises
+        ------
+        FarFromAllError
+            Nobody of the cohort is like the exam.
+        LeakageError
+            A neighbour has a run of the exam that is asked about.
+        NotFoundError
+            There is no such exam with a vector, or no such endpoint.
+        UsageError
+            There is too little to tell from, or not one of `study_uid` and `vector` is given.
+        """
+        from analytics.endpoints import endpoint as endpoint_named
+        from angioatlas.survival import like
+
+        target = endpoint_named(endpoint)
+        members, space = self._studied(cohort, encoder)
+        if study_uid is not None and vector is None:
+            # The exam may be newer than the cohort.
+            with self.snapshot() as snapshot:
+                query = like.query_of_study(snapshot, self._may_be(study_uid), encoder_id=space)
+        elif vector is not None and study_uid is None:
+            query = like.query_of_vector(vector)
+        else:
+            raise UsageError("which exam is meant?", "give study_uid or vector, one of the two")
+        return like.outcomes_like(
+            self.store, members, query, endpoint=target, horizons=horizons, k=k, encoder_id=space
         )
