@@ -168,6 +168,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         level: Level | str = Level.STUDY,
         k: int = 10,
         where: str | None = None,
+        plain: bool = False,
         encoder: str | None = None,
     ) -> retrieve_.Found:
         """Rank the studies (or videos) that a text describes best, exactly.
@@ -182,6 +183,9 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         where : str, optional
             Only what this predicate holds for, such as ``"lvef_percent < 40 and sex = 'F'"``; see
             `angioatlas.filters.rows_where`.
+        plain : bool
+            Take the text as it is.  By default its clinical words are read: what was understood is
+            the `question` of the answer; see `angioatlas.clinical`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
 
@@ -204,6 +208,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
                 level=Level(level),
                 k=k,
                 where=where,
+                plain=plain,
             )
 
     def similar(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from angioatlas.filters import rows_where
+from angioatlas.clinical import Question, chosen_by, understand
+from angioatlas.filters import filter_view, rows_where, satisfying
 from angioatlas.indexes import IndexCache
 from core.errors import NotFoundError, UsageError
 from core.schema import UID_COLUMN, Level
@@ -55,8 +57,10 @@ class Found:
     hits : DataFrame
         Best first: `rank`, `score` (cosine similarity, −1 to 1, higher is more similar), and facts.
     note : str or None
-        Which words of the text the encoder has never met.  Without any that it knows there are no
-        hits: a ranking by them would mean nothing.
+        Which words the encoder has never met.  Without any that it knows there are no hits, unless
+        predicates chose them: a ranking by them would mean nothing.
+    question : Question or None
+        How the text was read; None where it was taken as it is.
     """
 
     text: str
@@ -65,6 +69,7 @@ class Found:
     store_version: int
     hits: pd.DataFrame
     note: str | None = None
+    question: Question | None = None
 
 
 def search(
@@ -76,6 +81,7 @@ def search(
     level: Level,
     k: int,
     where: str | None = None,
+    plain: bool = False,
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
@@ -92,6 +98,8 @@ def search(
         Hits wanted; fewer come back only when fewer rows are there.
     where : str, optional
         Only rows that this predicate holds for; see `angioatlas.filters.rows_where`.
+    plain : bool
+        Take the text as it is, instead of reading its clinical words; see `angioatlas.clinical`.
 
     Raises
     ------
@@ -102,18 +110,23 @@ def search(
     """
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
-    covered = reader.coverage(text)
-    (query,) = reader.encode([text])
     space = reader.encoder_id
+    columns = cache(lambda: filter_view(snapshot, level, encoder_id=space))
+    question = None if plain else understand(text, reader, level, columns)
+    covered = reader.coverage(text if question is None else question.said)
+    query = reader.encode([text])[0] if question is None else question.vector(reader)
+    keys = snapshot.keys(space, level)
     include = None
     if where is not None:
-        keys = snapshot.keys(space, level)
-        include = rows_where(snapshot, keys, where, level=level, encoder_id=space)
+        include = satisfying(columns(), keys["uid"], where, level=level)
+    if question is not None and question.where:
+        chosen, question = chosen_by(question, columns(), keys["uid"], level)
+        include = chosen if include is None else include & chosen
     hits = _ranked(snapshot, indexes, query, encoder_id=space, level=level, k=k, include=include)
-    if covered is not None and not covered.known:
+    if covered is not None and not (covered.known or (question and question.where)):
         hits = hits.iloc[:0]
     note = None if covered is None else _vocabulary_note(covered, space)
-    return Found(text, level, space, snapshot.version, hits, note)
+    return Found(text, level, space, snapshot.version, hits, note, question)
 
 
 def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:

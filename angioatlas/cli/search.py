@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,21 +16,29 @@ from angioatlas.cli.options import (
     WhereOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_hits, say
+from angioatlas.cli.output import print_hits, print_table, say
 from core.schema import Level
+
+if TYPE_CHECKING:
+    from angioatlas.clinical import Part
 
 
 def search(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A finding in words, in English.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Findings in words.")],
     store: StoreOption = None,
     level: LevelOption = Level.STUDY,
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
     where: WhereOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Take the text as it is.")] = False,
     encoder: EncoderOption = None,
     version: VersionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Rank what a text describes best, by cosine similarity.
+
+    Clinical words are read first, English or French: places and findings become sentences for the
+    text encoder; percentages, negations and the ejection fraction leave out what does not satisfy
+    them wherever the store can tell.  What was read is shown above the hits (docs/search.md).
 
     Needs an encoder with a text side and its vocabulary (angioatlas encoders list).  Words that the
     encoder never met are named; without any that it knows there are no hits.
@@ -40,11 +49,32 @@ def search(
     Example: angioatlas search "proximal LAD occlusion" --store atlas --level video -k 5
     """
     atlas = open_atlas(store, version=version)
-    found = atlas.search(text, level=level, k=k, where=where, encoder=encoder)
+    found = atlas.search(text, level=level, k=k, where=where, plain=plain, encoder=encoder)
+    question = found.question
+    if question and not json:
+        print_table(
+            [
+                {"words": part.words, "read as": part.read or "-", "used as": _use(part)}
+                for part in question.parts
+            ]
+        )
+        for note in question.notes:
+            say(f"note: {note}", style="yellow")
     empty = "nothing is in the store yet: angioatlas embed PATH"
-    if where is not None:
+    if where is not None or (question and question.where):
         empty = f"no {level.value} satisfies the predicate"
     if found.note and not json:
         say(f"note: {found.note}", style="yellow")
+    if found.note and found.hits.empty:
         empty = 'no answer: name a finding, such as "proximal LAD occlusion"'
-    print_hits(found, query={"text": found.text, "note": found.note}, json=json, empty=empty)
+    parse = None
+    if question is not None:
+        parts = [{**asdict(part), "use": part.use} for part in question.parts]
+        parse = {"parts": parts, "notes": question.notes}
+    query = {"text": found.text, "note": found.note, "parse": parse}
+    print_hits(found, query=query, json=json, empty=empty)
+
+
+def _use(part: Part) -> str:
+    """Say what becomes of a part, and by which predicate."""
+    return f"{part.use}: {part.where}" if part.where else str(part.use)
