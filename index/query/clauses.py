@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from index.query.places import Place
+from index.query.places import Place, place_of, vessel_of
 from index.query.tags import Tag
 from index.query.tokens import Span
 from index.query.vocabulary import Finding, Kind
@@ -48,6 +48,8 @@ class Clause:
         Places that clauses beside it have lent; the words are theirs.
     asked : list of Tag
         Findings and severities that a clause beside it has lent.
+    narrow : bool
+        Its negation is of the next word only: "non-calcified LAD stenosis".
     """
 
     joiner: Joiner = ","
@@ -56,6 +58,7 @@ class Clause:
     tags: list[Tag] = field(default_factory=list)
     shared: list[Place] = field(default_factory=list)
     asked: list[Tag] = field(default_factory=list)
+    narrow: bool = False
 
     @property
     def places(self) -> list[Place]:
@@ -99,12 +102,15 @@ def _parted(tags: Sequence[Tag]) -> list[Clause]:
         if tag.kind is Kind.NEGATION:
             here = _begin(clauses, "not")
             here.negated, here.said = True, here.said + tag.words
+            here.narrow = tag.value == "next"
         elif tag.kind in (Kind.BREAK, Kind.AND) or (tag.kind is Kind.OR and tag.value != "/"):
             joiner: Joiner = {Kind.AND: "and", Kind.OR: "or"}.get(tag.kind, ",")  # type: ignore
             here = _begin(clauses, joiner)
             here.tags.append(Tag(Kind.PLAIN, words=tag.words))
         else:
-            if _starts_another(here, tags[at:]):
+            if here.narrow and here.findings:
+                here = _begin(clauses, "and")
+            elif _starts_another(here, tags[at:]):
                 here = _begin(clauses, ",")
             here.tags.append(tag)
     return clauses
@@ -151,7 +157,7 @@ def _negate_lists(clauses: Sequence[Clause]) -> None:
                 first -= 1
             if clauses[first].negated:
                 _share_a_negation(clauses[first : i + 1])
-        elif here.joiner == "and" and before.negated and not here.places:
+        elif here.joiner == "and" and before.negated and not (here.places or before.narrow):
             here.negated = here.negated or not here.is_elsewhere
 
 
@@ -168,7 +174,8 @@ def _forwards(here: Clause, after: Clause) -> None:
     """Let a clause that is a place only, or one that ends in a finding, share with the next."""
     if after.is_elsewhere or here.is_elsewhere:
         return
-    if here.places and not here.findings:
+    listed = after.joiner != "," or here.joiner == ","
+    if here.places and not here.findings and listed:
         if after.places and after.findings and _is_one_place(after.joiner, after):
             _merge(here, after)
         elif after.findings and (after.places or after.joiner != ","):
@@ -183,6 +190,8 @@ def _forwards(here: Clause, after: Clause) -> None:
                 here.asked = list(after.asked)
                 after.tags, after.said, after.asked = [], (), []
                 after.negated = False
+    elif here.findings and not here.places and (here.narrow or after.narrow):
+        here.shared = list(after.places)
     elif here.findings and not here.places and after.joiner in ("and", "or"):
         behind = [i for i, tag in enumerate(after.tags) if tag.place is not None]
         ahead = [i for i, tag in enumerate(after.tags) if _is_found(tag)]
@@ -214,8 +223,22 @@ def _backwards(before: Clause, here: Clause) -> None:
         elif here.joiner != "," or _ends_in_a_place(before):
             here.asked = list(before.findings)
             here.negated = here.negated or before.negated
-    elif here.findings and not here.places and here.joiner != ",":
-        here.shared = list(before.places)
+    elif here.findings and not here.places:
+        if any(tag.kind is Kind.LEVEL for tag in here.tags):
+            here.shared = _same_vessel(before, here)
+        elif here.joiner != "," or _only_says_healthy(here):
+            here.shared = list(before.places)
+
+
+def _same_vessel(before: Clause, here: Clause) -> list[Place]:
+    """Return where "mid 60%" is after "proximal LAD 80%"."""
+    levels = [tag.value for tag in here.tags if tag.kind is Kind.LEVEL]
+    vessel = vessel_of(before.places[-1]) if before.places else None
+    return [place_of(vessel, levels)] if vessel else []
+
+
+def _only_says_healthy(clause: Clause) -> bool:
+    return all(tag.kind in (Kind.HEALTHY, Kind.PATENT) for tag in clause.tags if tag.words)
 
 
 def _ends_in_a_place(clause: Clause) -> bool:

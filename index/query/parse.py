@@ -151,7 +151,9 @@ class _Reader:
         elif any(t.kind is Kind.CHANGE for t in words) or degrees or detail == "reduced":
             detail = degrees[0] if degrees else "reduced"
         value = _LVEF_WORDS.get(detail) if number is None else number.number
-        if value is not None and value.operator == "=":
+        if value is None:
+            return []
+        if value.operator == "=":
             percent = value.value * 100 if value.value <= 1 else value.value
             value = Comparison("between", percent - NEAR_LVEF, percent + NEAR_LVEF)
         return [self._made(Finding.LVEF, [tag, *words, *_one(number)], value=value, detail=detail)]

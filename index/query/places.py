@@ -150,6 +150,11 @@ def place_of(key: str, levels: Iterable[str] = ()) -> Place:
     return Place(key, _GROUPS[key], True) if key in _GROUPS else of_segments([key])
 
 
+def vessel_of(place: Place) -> str | None:
+    """Return the vessel that a place is in, if it is in one that has levels."""
+    return next((v for v in _BY_LEVEL if set(place.segments) <= {*VESSELS[v]}), None)
+
+
 def of_segments(segments: Iterable[str]) -> Place:
     """Return segments as one place."""
     wanted = set(segments)
@@ -159,6 +164,9 @@ def of_segments(segments: Iterable[str]) -> Place:
 
 def numbered(key: str, number: str) -> str | None:
     """Return the segment of a vessel that has this number, if it has one."""
+    # In French the thirds of the two left arteries are counted as well: IVA 1, IVA 2, IVA 3.
+    if key in ("LAD", "LCX") and number in ("1", "2", "3"):
+        return [*_BY_LEVEL[key].values()][int(number) - 1]
     segment = SYNTAX.get(number)
     of = _WITH_BRANCHES.get(key, _GROUPS.get(key, (key,)))
     return segment if segment in of else None

@@ -104,7 +104,8 @@ _FINDINGS: Final[Mapping[str, str]] = {
     Finding.RESTENOSIS: "restenosis; in stent restenosis; instent restenosis; isr; restenosed"
     "; restenose; restenose intrastent; restenose intra stent; stent restenosis; restenotic"
     "; in stent stenosis; intrastent stenosis",
-    Finding.BIFURCATION: "bifurcation; bifurcations; bifurcational; bifurcation lesion; medina",
+    Finding.BIFURCATION: "bifurcation; bifurcations; bifurcational; bifurcation lesion; medina"
+    "; trifurcation",
     Finding.GRAFT: "graft; grafts; cabg; bypass; lima; rima; svg; svgs; mammary; pontage; pontages"
     "; internal mammary; left internal mammary; saphenous vein graft; vein graft; saphene; greffon"
     "; saphenous; mammaire; mammaire interne gauche; ami; amig; mig; radial graft; arterial graft"
@@ -131,7 +132,8 @@ _FINDINGS: Final[Mapping[str, str]] = {
 }
 _MORE: Final[Mapping[Kind, Mapping[str, str]]] = {
     Kind.SEVERITY: {
-        Severity.MILD: "mild; mildly; minor; minimal; minimally; slight; leger; legere; minime"
+        Severity.MILD: "mild; mildly; non significant; nonsignificant; insignificant"
+        "; non significative; minor; minimal; minimally; slight; leger; legere; minime"
         "; minimes; legeres; luminal irregularities; luminal irregularity; irregularities"
         "; irregularites; modest",
         Severity.MODERATE: "moderate; moderately; intermediate; borderline; modere; moderee"
@@ -163,21 +165,23 @@ _MORE: Final[Mapping[Kind, Mapping[str, str]]] = {
                    "; lesion free; free; uninvolved; respectee"},
     Kind.PATENT: {"patent": "patent; permeable; permeables; open; perfused; perfuse; patency"},
     Kind.POLARITY: {"positive": "positive; ischemic; positif; abnormal; pathologique",
-                    "negative": "negative; negatif; nonischemic; non ischemic; non significant"},
+                    "negative": "negative; negatif; nonischemic; non ischemic"},
     Kind.SIDE: {
         "right": "right dominant; right dominance; right dominant system; dominance droite"
         "; right coronary dominance; dominant rca; droite dominante; droit dominant; rca dominant"
-        "; dominant right coronary; reseau droit dominant; coronaire droite dominante",
+        "; dominant right coronary; reseau droit dominant; coronaire droite dominante"
+        "; cd dominante",
         "left": "left dominant; left dominance; dominance gauche; left coronary dominance"
         "; dominant circumflex; gauche dominante; gauche dominant; lcx dominant; dominant lcx"
-        "; circonflexe dominante; reseau gauche dominant",
+        "; circonflexe dominante; cx dominante; reseau gauche dominant",
         "co": "codominant; co dominant; codominance; co dominance; balanced; balanced dominance"
         "; balanced circulation; codominante; equilibree; dominance equilibree; codominante",
     },
-    Kind.NEGATION: {"not": "no; not; without; sans; pas de; pas d; pas; aucun; aucune; absence"
+    Kind.NEGATION: {"next": "non",
+                    "not": "no; not; without; sans; pas de; pas d; pas; aucun; aucune; absence"
                     "; absence of; absence de; absence d; free of; free from; negative for; nor"
-                    "; ni; never; excluding; hors; lack of; exclude; w o; non; no evidence of"
-                    "; devoid of; indemne de; libre de; sans aucune; excludes; denies; neither"},
+                    "; ni; never; excluding; hors; lack of; exclude; w o; no evidence of"
+                    "; devoid of; indemne de; libre de; excludes; denies; neither"},
     Kind.NEGATED_BEFORE: {"not": "absent; absente; excluded; ruled out; exclue; exclu; not seen"
                           "; absents; absentes; not present"},
     Kind.AND: {"and": "and; et; with; avec; plus; but; mais; w; associated with; associee a"
@@ -238,8 +242,9 @@ _DETAILED: Final[Mapping[tuple[Finding, str], str]] = {
     (Finding.PHYSIOLOGY, "positive"): "flow limiting; hemodynamically significant"
     "; haemodynamically significant; hemodynamiquement significative; ischemic lesion",
     (Finding.FLOW, "0"): "no reflow",
-    (Finding.FLOW, "2"): "slow flow; flux ralenti; slow reflow",
-    (Finding.FLOW, "3"): "normal flow; flux normal; good flow",
+    (Finding.FLOW, "1"): "timi i",
+    (Finding.FLOW, "2"): "timi ii; slow flow; flux ralenti; slow reflow",
+    (Finding.FLOW, "3"): "timi iii; normal flow; flux normal; good flow",
     (Finding.SEX, "F"): "women; woman; female; females; femme; femmes",
     (Finding.SEX, "M"): "men; man; male; males; homme; hommes",
     (Finding.AGE, ""): "age; aged; ages; agee; agees",
