@@ -7,7 +7,7 @@ have the stenosis, in "stent in the LAD without restenosis" both concern the LAD
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -30,6 +30,8 @@ _SAYS_MORE: Final = (
     Kind.NEGATED_BEFORE,
     Kind.SIGNIFICANT,
 )
+_JOINERS: Final[Mapping[Kind | None, Joiner]] = {Kind.BREAK: ",", Kind.AND: "and", Kind.OR: "or"}
+_PARTING: Final = (Kind.BREAK, Kind.AND, Kind.NEGATION)
 
 
 @dataclass
@@ -103,9 +105,8 @@ def _parted(tags: Sequence[Tag]) -> list[Clause]:
             here = _begin(clauses, "not")
             here.negated, here.said = True, here.said + tag.words
             here.narrow = tag.value == "next"
-        elif tag.kind in (Kind.BREAK, Kind.AND) or (tag.kind is Kind.OR and tag.value != "/"):
-            joiner: Joiner = {Kind.AND: "and", Kind.OR: "or"}.get(tag.kind, ",")  # type: ignore
-            here = _begin(clauses, joiner)
+        elif tag.kind in _JOINERS and tag.value != "/":
+            here = _begin(clauses, _JOINERS[tag.kind])
             here.tags.append(Tag(Kind.PLAIN, words=tag.words))
         else:
             if here.narrow and here.findings:
@@ -122,7 +123,7 @@ def _begin(clauses: list[Clause], joiner: Joiner) -> Clause:
     if any(tag.kind is not Kind.PLAIN for tag in last.tags):
         clauses.append(Clause(joiner))
     elif joiner != "not" and len(clauses) > 1 and not last.said:
-        last.joiner = joiner if last.joiner != "," else ","
+        last.joiner = "," if last.joiner == "," else joiner
     return clauses[-1]
 
 
@@ -136,9 +137,6 @@ def _starts_another(here: Clause, rest: Sequence[Tag]) -> bool:
     if rest[0].place is not None:
         return any(_is_counted(tag) for tag in coming) and here.tags[-1].value != "/"
     return _is_counted(rest[0]) and any(tag.place is not None for tag in coming)
-
-
-_PARTING: Final = (Kind.BREAK, Kind.AND, Kind.NEGATION)
 
 
 def _is_counted(tag: Tag) -> bool:

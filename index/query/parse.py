@@ -38,6 +38,7 @@ _GRAFT_SAYS: Final = (
     *(Finding.GRAFT, Finding.OCCLUSION, Finding.STENOSIS, Finding.DISEASE, Finding.THROMBUS),
     *(Finding.RESTENOSIS, Finding.STENT),
 )
+_WITHOUT_MEANING: Final = (Kind.PLAIN, Kind.AND, Kind.OR, Kind.BREAK)
 
 
 def parse(text: str) -> ParsedQuery:
@@ -65,9 +66,6 @@ def parse(text: str) -> ParsedQuery:
     return ParsedQuery(text, tuple(statements), tuple(unknown), tuple(plain))
 
 
-_WITHOUT_MEANING: Final = (Kind.PLAIN, Kind.AND, Kind.OR, Kind.BREAK)
-
-
 def _once(statements: Iterable[Statement]) -> list[Statement]:
     found: dict[Statement, Statement] = {}
     for each in statements:
@@ -86,7 +84,7 @@ class _Reader:
 
     def statements(self) -> list[Statement]:
         made = [
-            *(self._ejection_fraction() or ()),
+            *self._ejection_fraction(),
             *self._patient(),
             *self._of_the_heart(),
             *self._graded(),
