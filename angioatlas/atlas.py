@@ -184,6 +184,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         level: Level | str = Level.STUDY,
         k: int = 10,
         where: str | None = None,
+        plain: bool = False,
         encoder: str | None = None,
         reports: bool = False,
         score: StudyScore | str = StudyScore.AUTO,
@@ -202,6 +203,9 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         where : str, optional
             Only what this predicate holds for, such as ``"lvef_percent < 40 and sex = 'F'"``; see
             `angioatlas.filters.rows_where`.
+        plain : bool
+            Take the text as it is.  By default its clinical words are read: what was understood is
+            the `question` of the answer; see `angioatlas.clinical`.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
         reports : bool
@@ -235,9 +239,12 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
                     reader=self._text_reader(space),
                     encoder_id=space,
                     wanted=wanted,
+                    plain=plain,
                 )
             reader = self._reader(space)
-            return retrieve_.search(snapshot, self._caches, text, reader=reader, wanted=wanted)
+            return retrieve_.search(
+                snapshot, self._caches, text, reader=reader, wanted=wanted, plain=plain
+            )
 
     def similar(
         self,

@@ -60,7 +60,14 @@ def rows_where(
         It is not a predicate, or names a column that is not there; the columns are listed.
     """
     rows = filter_view(snapshot, level, encoder_id=encoder_id)
+    return satisfying(rows, keys["uid"], where, level=level)
+
+
+def satisfying(
+    rows: pa.Table, uids: pa.ChunkedArray, where: str, *, level: Level
+) -> NDArray[np.bool_]:
+    """Tell for which of `uids` a predicate over the rows of a `filter_view` holds, bool (uids,)."""
     sql = compiled(where, kinds_of(rows.schema), aliases=ALIASES)
     found = matching(level.value, rows, sql)[UID_COLUMN[level]]
-    wanted: NDArray[np.bool_] = pc.is_in(keys["uid"], value_set=found).to_numpy()
+    wanted: NDArray[np.bool_] = pc.is_in(uids, value_set=found).to_numpy()
     return wanted

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.clinical import Question
 from angioatlas.explain import Explanation
 from core.errors import NotFoundError, UsageError
 from core.schema import UID_COLUMN, Level, StudyScore
@@ -124,14 +125,17 @@ class Found(Answer):
     ----------
     text : str
     note : str or None
-        Which words of the text the encoder has never met.  Without any that it knows there are no
-        hits: a ranking by them would mean nothing.
+        Which words the encoder has never met.  Without any that it knows there are no hits, unless
+        predicates chose them: a ranking by them would mean nothing.
     reports : ReportsRead or None
         None where reports were not asked; see `angioatlas.hybrid.search`.
+    question : Question or None
+        How the text was read; None where it was taken as it is.
     """
 
     text: str
     note: str | None = None
+    question: Question | None = None
     reports: ReportsRead | None = None
 
 

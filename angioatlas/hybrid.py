@@ -38,6 +38,7 @@ def search(
     reader: TextEmbedder | None,
     encoder_id: str,
     wanted: Wanted,
+    plain: bool = False,
 ) -> Found:
     """Rank studies by a text and their vectors, by its words and their reports, and fuse the two.
 
@@ -54,6 +55,8 @@ def search(
     wanted : Wanted
         Of studies: a report is of a study.  A filter holds for both rankings; fewer than `k` hits
         come back only when fewer studies (or patients) are in either.
+    plain : bool
+        Take the text as it is, see `angioatlas.retrieve.search`; reports are always asked so.
 
     Returns
     -------
@@ -92,10 +95,12 @@ def search(
         )
     else:
         whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
-        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole)
+        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain)
     by_vector = [] if found.hits.empty else found.hits["study_uid"].tolist()
-    # A whole ranking by vectors has every study that may be found.
-    allowed = set(by_vector) or _allowed(snapshot, encoder_id, wanted.where)
+    # A whole ranking by vectors has every study that may be found; it is empty for want of words, or
+    # because no study satisfies what was read of the text.
+    chosen = by_vector or (found.question is not None and found.question.where)
+    allowed = set(by_vector) if chosen else _allowed(snapshot, encoder_id, wanted.where)
     by_report = [uid for uid, _ in reports.search(snapshot, text, among=allowed)]
     best = reciprocal_rank_fusion(by_vector, by_report)
     if wanted.one_per_patient:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -13,8 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
+from angioatlas.clinical import chosen_by, understand
 from angioatlas.explain import LoadEncoder, explain
-from angioatlas.filters import rows_where
+from angioatlas.filters import filter_view, rows_where
 from angioatlas.hits import Answer, Found, Similar, best, facts
 from angioatlas.indexes import IndexCache
 from angioatlas.scores import Query, Scorer
@@ -70,7 +72,13 @@ class Wanted:
 
 
 def search(
-    snapshot: Snapshot, caches: Caches, text: str, *, reader: TextEmbedder, wanted: Wanted
+    snapshot: Snapshot,
+    caches: Caches,
+    text: str,
+    *,
+    reader: TextEmbedder,
+    wanted: Wanted,
+    plain: bool = False,
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
@@ -83,6 +91,8 @@ def search(
     reader : TextEmbedder
         Places the text in the space that is searched.
     wanted : Wanted
+    plain : bool
+        Take the text as it is, instead of reading its clinical words; see `angioatlas.clinical`.
 
     Raises
     ------
@@ -93,16 +103,22 @@ def search(
     """
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
-    covered = reader.coverage(text)
-    (vector,) = reader.encode([text])
-    space = reader.encoder_id
-    include = np.ones(snapshot.keys(space, wanted.level).num_rows, bool)
-    if covered is not None and not covered.known:
+    space, level = reader.encoder_id, wanted.level
+    columns = cache(lambda: filter_view(snapshot, level, encoder_id=space))
+    question = None if plain else understand(text, reader, level, columns)
+    covered = reader.coverage(text if question is None else question.said)
+    vector = reader.encode([text])[0] if question is None else question.vector(reader)
+    keys = snapshot.keys(space, level)
+    include = np.ones(keys.num_rows, bool)
+    if question is not None and question.where:
+        chosen, question = chosen_by(question, columns(), keys["uid"], level)
+        include &= chosen
+    if covered is not None and not (covered.known or (question and question.where)):
         include[:] = False
     scorer = _scorer(snapshot, caches, space, wanted)
     answer = _answer(scorer, caches, Query.of_text(vector), include, wanted, reader)
     note = None if covered is None else _vocabulary_note(covered, space)
-    return Found(text=text, note=note, **vars(answer))
+    return Found(text=text, note=note, question=question, **vars(answer))
 
 
 def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,16 +19,20 @@ from angioatlas.cli.options import (
     WhyOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_hits, say
+from angioatlas.cli.output import print_hits, print_table, say
 from core.schema import Level, StudyScore
+
+if TYPE_CHECKING:
+    from angioatlas.clinical import Part, Question
 
 
 def search(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A finding in words, in English.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Findings in words.")],
     store: StoreOption = None,
     level: LevelOption = Level.STUDY,
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
     where: WhereOption = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Take the text as it is.")] = False,
     score: ScoreOption = StudyScore.AUTO,
     one_per_patient: OnePerPatientOption = False,
     why: WhyOption = False,
@@ -40,6 +44,10 @@ def search(
     json: JsonOption = False,
 ) -> None:
     """Rank what a text describes best, by cosine similarity.
+
+    Clinical words are read first, English or French: places and findings become sentences for the
+    text encoder; percentages, negations and the ejection fraction leave out what does not satisfy
+    them wherever the store can tell.  What was read is shown above the hits (docs/search.md).
 
     Needs an encoder with a text side and its vocabulary (angioatlas encoders list).  Words that the
     encoder never met are named; without any that it knows there are no hits.
@@ -58,21 +66,50 @@ def search(
         level=level,
         k=k,
         where=where,
+        plain=plain,
         encoder=encoder,
         reports=reports,
         score=score,
         one_per_patient=one_per_patient,
         explain=why,
     )
+    question = found.question
+    if question and not json:
+        _print_parse(question)
     empty = "nothing is in the store yet: angioatlas embed PATH"
-    if where is not None:
+    if where is not None or (question and question.where):
         empty = f"no {level.value} satisfies the predicate"
     if found.note and not json:
         say(f"note: {found.note}", style="yellow")
+    if found.note and found.hits.empty:
         empty = 'no answer: name a finding, such as "proximal LAD occlusion"'
-    query: dict[str, Any] = {"text": found.text, "note": found.note}
+    query: dict[str, Any] = {"text": found.text, "note": found.note, "parse": _parse(question)}
     if found.reports:
         query["reports"] = asdict(found.reports)
         if not json:
             say(str(found.reports))
     print_hits(found, query=query, json=json, empty=empty)
+
+
+def _print_parse(question: Question) -> None:
+    """Show what was read of the text, and what becomes of it."""
+    print_table(
+        [
+            {"words": part.words, "read as": part.read or "-", "used as": _use(part)}
+            for part in question.parts
+        ]
+    )
+    for note in question.notes:
+        say(f"note: {note}", style="yellow")
+
+
+def _parse(question: Question | None) -> dict[str, Any] | None:
+    if question is None:
+        return None
+    parts = [{**asdict(part), "use": part.use} for part in question.parts]
+    return {"parts": parts, "notes": question.notes}
+
+
+def _use(part: Part) -> str:
+    """Say what becomes of a part, and by which predicate."""
+    return f"{part.use}: {part.where}" if part.where else str(part.use)

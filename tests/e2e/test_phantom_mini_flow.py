@@ -94,7 +94,7 @@ def test_what_was_embedded_has_findings_of_every_head(embedded, bundled):
             "none of the words of this query is in the vocabulary of phantom-mini: pizza, "
             "anchovies",
         ),
-        ("70 % of it", 0, "the query has no word that could name a finding"),
+        ("70 of it", 0, "the query has no word that could name a finding"),
         (
             "a b c d e f g h i j k l m n o p q",
             0,
@@ -109,8 +109,8 @@ def test_words_that_it_never_met_are_named(embedded, text, hits, note):
     assert len(found["hits"]) == hits
     assert found["note"] == note
     assert list(found) == [
-        "text", "note", "level", "score", "encoder_id", "store_version", "chance_note", "hits",
-        "notice",
+        "text", "note", "parse", "level", "score", "encoder_id", "store_version", "chance_note",
+        "hits", "notice",
     ]  # fmt: skip
     shown = run("search", text, "--store", store).stdout
     assert (f"note: {note}" in shown) == (note is not None)

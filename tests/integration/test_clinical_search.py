@@ -1,0 +1,149 @@
+"""Clinical words in a store: they rank, leave out, and are shown, from Python and on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from angioatlas.atlas import Atlas
+from angioatlas.phantom_mini import SHIPPED
+from core.schema import Level
+from core.segments import HEADS
+from embedder.encoders.registry import load_text_encoder
+from tests.support.cli import angioatlas, as_json
+from tests.support.store_cases import batch, new_store
+
+READER = load_text_encoder(SHIPPED, device="cpu")
+STUDIES = {f"P{i}.a": [f"V{i}"] for i in range(6)}
+SHOWN = ("proximal LAD occlusion",) * 4 + ("calcified RCA",) * 2
+LVEF = (30, 35, 60, None, 30, 60)
+RCA_PERCENT = (0.0, 90.0, 0.0, 0.0, 0.0, 90.0)
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clinical") / "atlas"
+    store = new_store(folder)
+    made = batch(STUDIES, encoder_id=READER.encoder_id)
+    assert made.study_vectors is not None
+    assert made.findings is not None
+    raw = np.full((len(STUDIES), len(HEADS)), -9.0, np.float32)
+    raw[:, [head.endswith("_stenosis") for head in HEADS]] = 0
+    raw[:, HEADS.index("mid_rca_stenosis")] = RCA_PERCENT
+    # A study is the sentence that it shows, a little apart from the next.
+    shown = READER.encode(SHOWN) + 1e-3 * made.study_vectors.embedding
+    shown /= np.linalg.norm(shown, axis=1, keepdims=True)
+    made = replace(
+        made,
+        study_vectors=replace(made.study_vectors, embedding=shown),
+        findings=replace(made.findings, raw=raw),
+    )
+    with store.writer("run") as writer:
+        writer.commit(made)
+    known = [(uid, percent) for uid, percent in zip(STUDIES, LVEF, strict=True) if percent]
+    labels = folder.with_name("measurements.csv")
+    pd.DataFrame(
+        {
+            "id": [uid for uid, _ in known],
+            "patient_id": [uid.partition(".")[0] for uid, _ in known],
+            "date": "2021-05-04",
+            "name": "lvef_percent",
+            "value": [percent for _, percent in known],
+            "unit": "%",
+            "method": "echo",
+        }
+    ).to_csv(labels, index=False)
+    atlas = Atlas.open(folder)
+    atlas.import_labels([labels])
+    return atlas
+
+
+def found(atlas, text, **how):
+    return sorted(atlas.search(text, **how).hits["study_uid"])
+
+
+def test_the_example_of_a_cardiologist(atlas):
+    answer = atlas.search("proximal LAD occlusion, no RCA disease, EF < 40")
+    assert answer.hits["study_uid"].tolist() == ["P0.a", "P4.a"]
+    assert answer.note is None
+    assert answer.question is not None
+    assert answer.question.notes == ()
+    assert [part.use for part in answer.question.parts] == [
+        "prompt", "negative prompt and predicate", "predicate",
+    ]  # fmt: skip
+
+
+def test_french_finds_what_english_finds(atlas):
+    english = atlas.search("proximal LAD occlusion, no RCA stenosis", k=3)
+    french = atlas.search("occlusion de l'IVA proximale, pas de sténose de la CD", k=3)
+    pd.testing.assert_frame_equal(english.hits, french.hits)
+    assert set(english.hits["study_uid"]) == {"P0.a", "P2.a", "P3.a"}
+
+
+def test_one_finding_leaves_nobody_out(atlas):
+    hits = atlas.search("proximal LAD occlusion").hits
+    assert len(hits) == 6
+    assert set(hits["study_uid"][:4]) == {"P0.a", "P1.a", "P2.a", "P3.a"}
+
+
+def test_a_filter_that_was_given_holds_as_well(atlas):
+    assert found(atlas, "EF < 40") == ["P0.a", "P1.a", "P4.a"]
+    assert found(atlas, "EF < 40", where="mid_rca_stenosis_percent < 50") == ["P0.a", "P4.a"]
+    assert found(atlas, "EF > 40", where="lvef_percent < 40") == []
+
+
+def test_studies_leave_out_their_videos(atlas):
+    hits = atlas.search("LAD occlusion, EF < 40", level=Level.VIDEO).hits
+    assert sorted(hits["sop_uid"]) == ["V0", "V1", "V4"]
+    views = atlas.search("RAO caudal, LAD occlusion", level=Level.VIDEO)
+    assert len(views.hits) == 6
+    assert views.question.notes == ("every video satisfies view = 'RAO Caudal'",)
+
+
+def test_patients_without_a_picture_of_it(atlas):
+    assert len(found(atlas, "women over 60")) == 6
+    assert found(atlas, "women over 70") == []
+
+
+def test_plain_takes_the_text_as_it_is(atlas):
+    plain = atlas.search("proximal LAD occlusion, EF < 40", plain=True)
+    assert plain.question is None
+    (query,) = READER.encode(["proximal LAD occlusion, EF < 40"])
+    with atlas.snapshot() as snapshot:
+        _, vectors = snapshot.vectors(READER.encoder_id, Level.STUDY)
+    expected = sorted(vectors.astype(float) @ query.astype(float), reverse=True)
+    np.testing.assert_allclose(plain.hits["score"], expected)
+
+
+def test_json_shows_how_it_was_read(atlas, tmp_path):
+    said = as_json(tmp_path, "search", "LAD occlusion, EF < 40, xyzzy", "--store", atlas.store.path)
+    assert [hit["study_uid"] for hit in said["hits"]]
+    assert said["parse"]["notes"] == ["not understood: xyzzy"]
+    lad, ef, rest = said["parse"]["parts"]
+    assert lad["prompts"][0] == "LAD occlusion"
+    assert lad | {"prompts": []} == {
+        "words": "LAD occlusion", "read": "occlusion of LAD", "ranks": "prompt", "where": None,
+        "prompts": [], "typed": "", "use": "prompt",
+    }  # fmt: skip
+    assert (ef["use"], ef["where"]) == ("predicate", "lvef_percent < 40")
+    assert (rest["words"], rest["read"], rest["use"]) == ("xyzzy", "", "not used")
+    assert said["note"] == "not in the vocabulary of phantom-mini: xyzzy"
+    plain = as_json(tmp_path, "search", "LAD occlusion", "--plain", "--store", atlas.store.path)
+    assert plain["parse"] is None
+
+
+def test_a_terminal_shows_how_it_was_read_above_the_hits(atlas, tmp_path):
+    said = angioatlas(
+        tmp_path, "search", "LAD occlusion, EF < 20", "--store", atlas.store.path
+    ).stdout
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert lines[:4] == [
+        "words read as used as",
+        "LAD occlusion occlusion of LAD prompt",
+        "EF < 20 LVEF (< 20) predicate: lvef_percent < 20",
+        "note: no study satisfies lvef_percent < 20",
+    ]
+    assert "no study satisfies the predicate" in lines
