@@ -23,7 +23,7 @@ PERSISTENCE: Final = 0.9
 """Of rank-biased overlap: a reader goes on to the next rank with this probability, so that the
 first ten ranks have 86 % of the weight (Webber et al. 2010, section 4.3)."""
 _SAME_SCORE: Final = 1e-12
-"""Cosines summed in another order differ by less in float64, and those of different rows by more."""
+"""Cosines of one row, summed in another order, differ by less in float64."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,18 @@ def recall_of_search(scores: NDArray[np.floating[Any]], hits: ArrayLike, k: int)
     Returns
     -------
     float
-        NaN when no row may be found.  A hit with the score of the k-th row is right whichever of
-        the rows with that score it is.
+        NaN when no row may be found.  Of several rows with the score of the k-th any is right, as
+        many as there are places for.
     """
     wanted = min(k, int(np.isfinite(scores).sum()))
     if not wanted:
         return float("nan")
     kth = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-    right = scores[np.asarray(hits, np.int64)[:wanted]] >= kth - _SAME_SCORE
-    return float(np.count_nonzero(right) / wanted)
+    found = scores[np.asarray(hits, np.int64)[:wanted]]
+    above = np.count_nonzero(found > kth + _SAME_SCORE)
+    tied = np.count_nonzero(np.abs(found - kth) <= _SAME_SCORE)
+    places = wanted - np.count_nonzero(scores > kth + _SAME_SCORE)
+    return float((above + min(tied, places)) / wanted)
 
 
 def shared(one: ArrayLike, other: ArrayLike) -> Rows:
