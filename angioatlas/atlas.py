@@ -26,6 +26,7 @@ from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
 from angioatlas import retrieve as retrieve_
+from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
@@ -49,7 +50,7 @@ from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
 
-class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
+class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.
@@ -432,10 +433,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
                 known.forget(surrogates)
         self._indexes.clear()
         return asdict(purge_patient(self.store, patient_id))
-
-    def _may_be(self, uid: str) -> tuple[str, ...]:
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        return identity.resolve_uid(uid) if identity else (uid,)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -120,7 +120,18 @@ class CohortStudies:
         except (NotFoundError, EncoderError):  # no folder, or it reads no text
             return None
 
+    def _may_be(self, uid: str) -> tuple[str, ...]:
+        return self._uid_lookup()(uid)
+
+    def _uid_lookup(self) -> Callable[[str], tuple[str, ...]]:
+        """Return what tells, for a UID as somebody wrote it, what it may be in the store."""
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        return identity.resolve_uid if identity else lambda uid: (uid,)
+
     def _trained_on(self, space: str, cohort: cohorts_.CohortMembers) -> frozenset[str]:
+        return self._patients_of_the_encoder(space, [*cohort.members["patient_id"]])
+
+    def _patients_of_the_encoder(self, space: str, patients: Sequence[str]) -> frozenset[str]:
         from angioatlas.studied import patients_of_the_encoder
 
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
@@ -129,7 +140,7 @@ class CohortStudies:
             folder = find_encoder(space, self.settings.encoders_dir)
         except NotFoundError:  # the encoder itself is not here: nothing is known of its training
             return frozenset()
-        return patients_of_the_encoder(folder, identity, [*cohort.members["patient_id"]])
+        return patients_of_the_encoder(folder, identity, patients)
 
     def _listed(self, snapshot: Snapshot, members: Sequence[str] | Path) -> list[str]:
         studies = snapshot.studies()

@@ -60,6 +60,11 @@ class Judgement:
     created_at: dt.datetime | None = None
 
     @property
+    def query(self) -> str:
+        """The text, or the UID, that was asked with."""
+        return self.text or self.query_uid or ""
+
+    @property
     def about(self) -> tuple[str | None, str | None, str, str]:
         """What it is a judgement of: a later one of the same replaces it."""
         return (self.text, self.query_uid, self.level, self.uid)

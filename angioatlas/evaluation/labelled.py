@@ -1,0 +1,266 @@
+"""Labelled evaluation: rank all rows for every query, and measure where the relevant ones stand.
+
+Two sorts of queries, with intervals of two sorts, each by drawing patients with replacement.
+Texts are fixed, as the questions of a test are; the patients whose studies they rank are drawn, and
+a row counts as often as its patient was drawn.  Studies (or videos) that ask for similar ones are
+drawn with their patients, and the rows that they rank stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analytics.resampling import bootstrap, percentile_interval
+from angioatlas.evaluation.queries import Queries, Query, Rows
+from angioatlas.evaluation.scan import blocks, ranking, scan
+from core.errors import EncoderError
+from core.schema import Level
+from embedder.encoders.spec import TextEmbedder
+from index.quality import Found, measure, measures
+
+REPEATS: Final = 1000
+"""Bootstrap samples."""
+TEXT: Final = "text"
+_MEANS: Final = {"AP": "mAP", "RR": "MRR"}
+"""What the mean over queries of a measure is called, where that is not its own name."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How well a space answers queries whose answers are known.
+
+    Attributes
+    ----------
+    level : Level
+    encoder_id : str
+    store_version : int
+    k : int
+    table : DataFrame
+        queries (``text → study``, ``study → study``, …), measure, value (the mean over queries,
+        higher is better), lower and upper limit of its 95 % interval, n (how many queries).
+    per_query : DataFrame
+        query, asked_with (text, study, video), rows (ranked), relevant (of them), judged (share of
+        the first `k` ranks whose relevance somebody told), and each measure, NaN where no row is
+        relevant.
+    notes : tuple of str
+        What was left out, and what to beware of.
+    """
+
+    level: Level
+    encoder_id: str
+    store_version: int
+    k: int
+    table: pd.DataFrame
+    per_query: pd.DataFrame
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON, without the rows of each query."""
+        return {
+            "level": self.level.value,
+            "encoder_id": self.encoder_id,
+            "store_version": self.store_version,
+            "k": self.k,
+            "measures": self.table.replace({np.nan: None}).to_dict("records"),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One query, answered; of a text also the rows as ranked, and their relevance in that order.
+
+    Those of studies are not kept: there may be thousands of them.
+    """
+
+    name: str
+    row: int | None
+    rows: int
+    relevant: int
+    judged: float
+    values: NDArray[np.float64]
+    order: NDArray[np.int32] | None = field(repr=False)
+    grades: NDArray[np.int8] | None = field(repr=False)
+
+
+def evaluate(
+    queries: Queries,
+    rows: Rows,
+    vectors: NDArray[np.float32],
+    *,
+    reader: TextEmbedder | None,
+    level: Level,
+    encoder_id: str,
+    store_version: int,
+    k: int,
+    seed: int,
+) -> Evaluated:
+    """Rank every row for each query, and measure.
+
+    Parameters
+    ----------
+    queries : Queries
+    rows : Rows
+    vectors : float32 array (rows, 512)
+    reader : TextEmbedder or None
+        Needed for queries that are texts.
+    level : Level
+    encoder_id : str
+    store_version : int
+    k : int
+        Depth of the measures that have one.
+    seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    EncoderError
+        There are texts, and nobody to read them.
+    """
+    answers = [
+        answer
+        for block in blocks(queries.each())
+        for answer in _answered(block, vectors, reader=reader, k=k)
+    ]
+    kinds = {
+        TEXT: [each for each in answers if each.row is None],
+        level.value: [each for each in answers if each.row is not None],
+    }
+    notes = list(queries.notes)
+    parts = []
+    for kind, own in kinds.items():
+        asked = [each for each in own if each.relevant]
+        if len(asked) < len(own):
+            notes.append(
+                f"{len(own) - len(asked):,} of {len(own):,} queries ({kind} → {level.value}) left "
+                "out of the means: none of the rows that are ranked is relevant"
+            )
+        if asked:
+            low, high = (_of_texts if kind == TEXT else _of_rows)(asked, rows, k=k, seed=seed)
+            parts.append(_summary(f"{kind} → {level.value}", asked, k, low, high))
+    columns = ["queries", "measure", "value", "lower", "upper", "n"]
+    return Evaluated(
+        level,
+        encoder_id,
+        store_version,
+        k,
+        table=pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns),
+        per_query=_each(answers, level, k),
+        notes=tuple(notes),
+    )
+
+
+def _answered(
+    block: Sequence[Query], vectors: NDArray[np.float32], *, reader: TextEmbedder | None, k: int
+) -> Iterable[_Answer]:
+    texts = [each.name for each in block if each.row is None]
+    if texts and reader is None:
+        raise EncoderError(
+            "the encoder reads no text, or its folder is not here",
+            "evaluate with studies that ask for similar ones (columns uid, label)",
+        )
+    asked = np.empty((len(block), vectors.shape[1]), np.float32)
+    of_text = np.array([each.row is None for each in block])
+    if texts and reader is not None:
+        asked[of_text] = reader.encode(texts)
+    asked[~of_text] = vectors[[each.row for each in block if each.row is not None]]
+    for query, scores in zip(block, scan(vectors, asked), strict=True):
+        order = ranking(scores, query.ranked)
+        grades = query.grades[order]
+        is_text = query.row is None
+        yield _Answer(
+            query.name,
+            query.row,
+            rows=len(order),
+            relevant=int(np.count_nonzero(grades)),
+            judged=float(query.known[order[:k]].mean()) if len(order) else float("nan"),
+            values=measure(Found.of(grades), k),
+            order=order.astype(np.int32) if is_text else None,
+            grades=grades if is_text else None,
+        )
+
+
+def _of_texts(
+    answers: Sequence[_Answer], rows: Rows, *, k: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def drawn(sample: NDArray[np.int64]) -> NDArray[np.float64]:
+        times = np.bincount(sample, minlength=len(rows))
+        values = [
+            measure(Found.of(each.grades, times[each.order]), k)
+            for each in answers
+            if each.grades is not None
+        ]
+        return _mean(np.array(values))
+
+    samples = bootstrap(drawn, rows.patient, repeats=REPEATS, seed=seed)
+    low, high = _interval(samples, rows.patient)
+    # The first relevant row alone: a third of the samples lack its patient, none has a better one,
+    # and intervals from them are too narrow.
+    first = [*measures(k)].index("RR")
+    low[first] = high[first] = np.nan
+    return low, high
+
+
+def _of_rows(
+    answers: Sequence[_Answer], rows: Rows, *, k: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    values = np.array([each.values for each in answers])
+    patient = rows.patient[[each.row for each in answers if each.row is not None]]
+    samples = bootstrap(lambda i: values[i].mean(axis=0), patient, repeats=REPEATS, seed=seed)
+    return _interval(samples, patient)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    # In a sample a query may have no relevant row; then it has no value there.
+    told = ~np.isnan(values[:, 0])
+    width = values.shape[1]
+    return values[told].mean(axis=0) if told.any() else np.full(width, np.nan)
+
+
+def _interval(
+    samples: NDArray[np.float64], patient: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if len(np.unique(patient)) < 2:
+        return np.full(samples.shape[1], np.nan), np.full(samples.shape[1], np.nan)
+    return percentile_interval(samples)
+
+
+def _summary(
+    name: str,
+    answers: Sequence[_Answer],
+    k: int,
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> pd.DataFrame:
+    values = np.mean([each.values for each in answers], axis=0)
+    return pd.DataFrame(
+        {
+            "queries": name,
+            "measure": [_MEANS.get(each, each) for each in measures(k)],
+            "value": values,
+            "lower": low,
+            "upper": high,
+            "n": len(answers),
+        }
+    )
+
+
+def _each(answers: Sequence[_Answer], level: Level, k: int) -> pd.DataFrame:
+    rows = [
+        {
+            "query": each.name,
+            "asked_with": TEXT if each.row is None else level.value,
+            "rows": each.rows,
+            "relevant": each.relevant,
+            "judged": each.judged,
+            **dict(zip(measures(k), each.values.tolist(), strict=True)),
+        }
+        for each in answers
+    ]
+    return pd.DataFrame(rows)
