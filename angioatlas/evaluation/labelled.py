@@ -76,7 +76,8 @@ class Evaluated:
 class _Answer:
     """One query, answered; of a text also the rows as ranked, and their relevance in that order.
 
-    Those of studies are not kept: there may be thousands of them.
+    Those of studies are not kept, since there may be thousands of them; and a text that the encoder
+    cannot read has none.
     """
 
     name: str
@@ -133,6 +134,12 @@ def evaluate(
         level.value: [each for each in answers if each.row is not None],
     }
     notes = list(queries.notes)
+    unread = sum(each.grades is None for each in kinds[TEXT])
+    if unread:
+        notes.append(
+            f"{unread} of {len(kinds[TEXT])} texts have no word that the encoder knows: they find "
+            "nothing, and count as 0"
+        )
     parts = []
     for kind, own in kinds.items():
         asked = [each for each in own if each.relevant]
@@ -160,30 +167,47 @@ def _answered(
     block: Sequence[Query], vectors: NDArray[np.float32], *, reader: TextEmbedder | None, k: int
 ) -> Iterable[_Answer]:
     texts = [each.name for each in block if each.row is None]
-    if texts and reader is None:
-        raise EncoderError(
-            "the encoder reads no text, or its folder is not here",
-            "evaluate with studies that ask for similar ones (columns uid, label)",
-        )
     asked = np.empty((len(block), vectors.shape[1]), np.float32)
     of_text = np.array([each.row is None for each in block])
-    if texts and reader is not None:
+    unread = set()
+    if texts:
+        if reader is None:
+            raise EncoderError(
+                "the encoder reads no text, or its folder is not here",
+                "evaluate with studies that ask for similar ones (columns uid, label)",
+            )
         asked[of_text] = reader.encode(texts)
+        covered = {text: reader.coverage(text) for text in texts}
+        unread = {text for text, known in covered.items() if known is not None and not known.known}
     asked[~of_text] = vectors[[each.row for each in block if each.row is not None]]
     for query, scores in zip(block, scan(vectors, asked), strict=True):
-        order = ranking(scores, query.ranked)
-        grades = query.grades[order]
-        is_text = query.row is None
-        yield _Answer(
-            query.name,
-            query.row,
-            rows=len(order),
-            relevant=int(np.count_nonzero(grades)),
-            judged=float(query.known[order[:k]].mean()) if len(order) else float("nan"),
-            values=measure(Found.of(grades), k),
-            order=order.astype(np.int32) if is_text else None,
-            grades=grades if is_text else None,
-        )
+        if query.row is None and query.name in unread:
+            yield _nothing(query, k)
+        else:
+            yield _ranked(query, scores, k)
+
+
+def _ranked(query: Query, scores: NDArray[np.float64], k: int) -> _Answer:
+    order = ranking(scores, query.ranked)
+    grades = query.grades[order]
+    is_text = query.row is None
+    return _Answer(
+        query.name,
+        query.row,
+        rows=len(order),
+        relevant=int(np.count_nonzero(grades)),
+        judged=float(query.known[order[:k]].mean()) if len(order) else float("nan"),
+        values=measure(Found.of(grades), k),
+        order=order.astype(np.int32) if is_text else None,
+        grades=grades if is_text else None,
+    )
+
+
+def _nothing(query: Query, k: int) -> _Answer:
+    """Answer a text without a word that the encoder knows, as a search does: with no hit."""
+    relevant = int(np.count_nonzero(query.grades[query.ranked]))
+    values = np.full(len(measures(k)), 0.0 if relevant else np.nan)
+    return _Answer(query.name, None, 0, relevant, float("nan"), values, None, None)
 
 
 def _of_texts(
@@ -192,19 +216,14 @@ def _of_texts(
     def drawn(sample: NDArray[np.int64]) -> NDArray[np.float64]:
         times = np.bincount(sample, minlength=len(rows))
         values = [
-            measure(Found.of(each.grades, times[each.order]), k)
+            each.values
+            if each.grades is None
+            else measure(Found.of(each.grades, times[each.order]), k)
             for each in answers
-            if each.grades is not None
         ]
         return _mean(np.array(values))
 
-    samples = bootstrap(drawn, rows.patient, repeats=REPEATS, seed=seed)
-    low, high = _interval(samples, rows.patient)
-    # The first relevant row alone: a third of the samples lack its patient, none has a better one,
-    # and intervals from them are too narrow.
-    first = [*measures(k)].index("RR")
-    low[first] = high[first] = np.nan
-    return low, high
+    return _interval(bootstrap(drawn, rows.patient, repeats=REPEATS, seed=seed), rows.patient)
 
 
 def _of_rows(

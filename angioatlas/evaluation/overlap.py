@@ -19,7 +19,7 @@ from index.quality import PERSISTENCE, jaccard, rank_biased_overlap, shared
 REPEATS: Final = 1000
 """Bootstrap samples."""
 DEPTH: Final = 100
-"""Ranks that rank-biased overlap reads; those beyond have 0.0003 % of the weight at p = 0.9."""
+"""Ranks that rank-biased overlap reads; those beyond have 0.0002 % of the weight at p = 0.9."""
 
 
 @dataclass(frozen=True)
