@@ -42,26 +42,31 @@ class Found:
     grades: Rows
 
     @classmethod
-    def of(cls, relevance: ArrayLike, copies: ArrayLike | None = None) -> Self:
+    def of(cls, relevance: ArrayLike) -> Self:
         """Take the relevant rows out of a ranked list.
 
         Parameters
         ----------
         relevance : int array (rows,)
             Of every row that could be found, best ranked first; 0 is not relevant.
-        copies : int array (rows,), optional
-            How often each row is there, as in a bootstrap sample; copies of a row stand one after
-            the other.
         """
-        graded = np.asarray(relevance, np.int64)
+        graded = np.asarray(relevance)
         at = np.flatnonzero(graded)
-        if copies is None:
-            return cls(at + 1, graded[at])
-        times = np.asarray(copies, np.int64)
-        own = times[at]
-        before = (np.cumsum(times)[at] - own).repeat(own)
-        number = np.arange(1, own.sum() + 1) - (np.cumsum(own) - own).repeat(own)
-        return cls(before + number, graded[at].repeat(own))
+        return cls(at + 1, graded[at].astype(np.int64))
+
+    def drawn(self, copies: NDArray[np.integer[Any]]) -> Self:
+        """Return where they stand in a sample of the list's rows.
+
+        Parameters
+        ----------
+        copies : int array (rows,)
+            How often each row of the list is in the sample, best ranked first.  Copies of a row
+            stand one after the other.
+        """
+        own = copies[self.ranks - 1]
+        before = (np.cumsum(copies)[self.ranks - 1] - own).repeat(own)
+        number = np.arange(1, len(before) + 1) - (np.cumsum(own) - own).repeat(own)
+        return type(self)(before + number, self.grades.repeat(own))
 
     def __len__(self) -> int:
         return len(self.ranks)

@@ -74,10 +74,10 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class _Answer:
-    """One query, answered; of a text also the rows as ranked, and their relevance in that order.
+    """One query, answered; of a text also what a sample of patients needs of its ranking.
 
-    Those of studies are not kept, since there may be thousands of them; and a text that the encoder
-    cannot read has none.
+    That is where the relevant rows stand, and the patient at every rank.  Those of studies are not
+    kept, since there may be thousands of them; and a text that the encoder cannot read has none.
     """
 
     name: str
@@ -86,8 +86,8 @@ class _Answer:
     relevant: int
     judged: float
     values: NDArray[np.float64]
-    order: NDArray[np.int32] | None = field(repr=False)
-    grades: NDArray[np.int8] | None = field(repr=False)
+    found: Found | None = field(repr=False)
+    whose: NDArray[np.int32] | None = field(repr=False)
 
 
 def evaluate(
@@ -127,14 +127,14 @@ def evaluate(
     answers = [
         answer
         for block in blocks(queries.each())
-        for answer in _answered(block, vectors, reader=reader, k=k)
+        for answer in _answered(block, rows, vectors, reader=reader, k=k)
     ]
     kinds = {
         TEXT: [each for each in answers if each.row is None],
         level.value: [each for each in answers if each.row is not None],
     }
     notes = list(queries.notes)
-    unread = sum(each.grades is None for each in kinds[TEXT])
+    unread = sum(each.found is None for each in kinds[TEXT])
     if unread:
         notes.append(
             f"{unread} of {len(kinds[TEXT])} texts have no word that the encoder knows: they find "
@@ -164,7 +164,12 @@ def evaluate(
 
 
 def _answered(
-    block: Sequence[Query], vectors: NDArray[np.float32], *, reader: TextEmbedder | None, k: int
+    block: Sequence[Query],
+    rows: Rows,
+    vectors: NDArray[np.float32],
+    *,
+    reader: TextEmbedder | None,
+    k: int,
 ) -> Iterable[_Answer]:
     texts = [each.name for each in block if each.row is None]
     asked = np.empty((len(block), vectors.shape[1]), np.float32)
@@ -184,22 +189,22 @@ def _answered(
         if query.row is None and query.name in unread:
             yield _nothing(query, k)
         else:
-            yield _ranked(query, scores, k)
+            yield _ranked(query, scores, rows, k)
 
 
-def _ranked(query: Query, scores: NDArray[np.float64], k: int) -> _Answer:
+def _ranked(query: Query, scores: NDArray[np.float64], rows: Rows, k: int) -> _Answer:
     order = ranking(scores, query.ranked)
-    grades = query.grades[order]
+    found = Found.of(query.grades[order])
     is_text = query.row is None
     return _Answer(
         query.name,
         query.row,
         rows=len(order),
-        relevant=int(np.count_nonzero(grades)),
+        relevant=len(found),
         judged=float(query.known[order[:k]].mean()) if len(order) else float("nan"),
-        values=measure(Found.of(grades), k),
-        order=order.astype(np.int32) if is_text else None,
-        grades=grades if is_text else None,
+        values=measure(found, k),
+        found=found if is_text else None,
+        whose=rows.patient[order].astype(np.int32) if is_text else None,
     )
 
 
@@ -213,17 +218,19 @@ def _nothing(query: Query, k: int) -> _Answer:
 def _of_texts(
     answers: Sequence[_Answer], rows: Rows, *, k: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    def drawn(sample: NDArray[np.int64]) -> NDArray[np.float64]:
-        times = np.bincount(sample, minlength=len(rows))
+    rng = np.random.default_rng(seed)
+    patients = int(rows.patient.max()) + 1
+    samples = []
+    for _ in range(REPEATS):
+        drawn = np.bincount(rng.integers(0, patients, patients), minlength=patients)
         values = [
             each.values
-            if each.grades is None
-            else measure(Found.of(each.grades, times[each.order]), k)
+            if each.found is None or each.whose is None
+            else measure(each.found.drawn(drawn[each.whose]), k)
             for each in answers
         ]
-        return _mean(np.array(values))
-
-    return _interval(bootstrap(drawn, rows.patient, repeats=REPEATS, seed=seed), rows.patient)
+        samples.append(_mean(np.array(values)))
+    return _interval(np.array(samples), rows.patient)
 
 
 def _of_rows(

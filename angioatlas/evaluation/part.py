@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from angioatlas.evaluation.overlap import EncoderOverlap
 
 MOST_LABELLED: Final = 2000
-"""Labelled studies that ask, at the most: with 200,000 rows each takes a fiftieth of a second."""
+"""Labelled studies that ask, at the most: for each of them every row is scored and sorted."""
 
 
 class Evaluation(CohortStudies):

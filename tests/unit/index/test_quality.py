@@ -70,10 +70,10 @@ def test_as_scikit_learn_has_them(seed):
 def test_copies_are_rows_of_the_list(seed):
     rng = np.random.default_rng(seed)
     grades, times = rng.choice([0, 0, 1, 3], 40), rng.integers(0, 4, 40)
-    repeated, copied = Found.of(np.repeat(grades, times)), Found.of(grades, times)
+    repeated, copied = Found.of(np.repeat(grades, times)), Found.of(grades).drawn(times)
     assert copied.ranks.tolist() == repeated.ranks.tolist()
     assert copied.grades.tolist() == repeated.grades.tolist()
-    assert not len(Found.of(grades, np.where(grades > 0, 0, times)))
+    assert not len(Found.of(grades).drawn(np.where(grades > 0, 0, times)))
 
 
 def test_to_move_a_relevant_row_up_harms_no_measure():
