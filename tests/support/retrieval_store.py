@@ -74,7 +74,8 @@ def retrieval_store(
 
 
 def _unit(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.floating] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit.astype(np.float32)
 
 
 def _batch(
@@ -89,15 +90,17 @@ def _batch(
         [
             identity.cine(
                 make_cine(
-                    f"{row.study_uid}.{video}",
-                    row.study_uid,
-                    patient_id=row.patient_id,
+                    f"{study}.{video}",
+                    study,
+                    patient_id=who,
                     study_date=dt.date(2020, 1, 1) + dt.timedelta(days=i),
                 )
             )
             for video in (1, 2)
         ]
-        for i, row in enumerate(studies.itertuples())
+        for i, (study, who) in enumerate(
+            zip(studies["study_uid"], studies["patient_id"], strict=True)
+        )
     ]
     uids = [each[0].study_uid for each in cines]
     videos = [cine for each in cines for cine in each]
