@@ -14,37 +14,27 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from angioatlas import export as export_
 from angioatlas import findings as findings_
-from angioatlas import hybrid as hybrid_
 from angioatlas import ingest
 from angioatlas import labels as labels_
-from angioatlas import retrieve as retrieve_
-from angioatlas.chance import ChanceCache
-from angioatlas.hits import Found, Similar
+from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
-from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
-from angioatlas.new_exam import query_of_files
 from angioatlas.patients import find_patient
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
-from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.report import EmbedReport
-from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
 from angioatlas.survival.part import SurvivalStudies
@@ -52,15 +42,13 @@ from core.errors import NotFoundError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind
 from core.outcomes import Code, Status
-from core.schema import Format, Level, StudyScore
+from core.schema import Format
 from core.settings import Settings, load_settings
-from index.engines import Kind
 from store.maintain import commits_since_compaction, compact, purge_patient
-from store.report_text import ReportText
 from store.store import Store
 
 
-class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
+class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.
@@ -72,15 +60,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
     version : int or None
         The store version to read; None follows the latest.
     """
-
-    def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
-        super().__init__(store, settings, version)
-        derived = settings.state_dir / "indexes" / store.uuid
-        chances = ChanceCache(settings.state_dir / "calibrations" / store.uuid)
-        self._indexes = IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors)
-        self._caches = retrieve_.Caches(self._indexes, chances)
-        # No encoder has a name that starts so: it goes whenever the indexes do.
-        self._reports = ReportText(derived / "_reports")
 
     @classmethod
     def open(
@@ -177,176 +156,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
                 rows = rows.filter(pc.equal(rows[column], wanted.value))
         return _frame(rows if limit is None else rows.slice(0, limit))
 
-    def search(
-        self,
-        text: str,
-        *,
-        level: Level | str = Level.STUDY,
-        k: int = 10,
-        where: str | None = None,
-        plain: bool = False,
-        encoder: str | None = None,
-        reports: bool = False,
-        score: StudyScore | str = StudyScore.AUTO,
-        one_per_patient: bool = False,
-        explain: bool = False,
-    ) -> Found:
-        """Rank the studies (or videos) that a text describes best, exactly.
-
-        Parameters
-        ----------
-        text : str
-            Such as "proximal LAD occlusion"; read by the text encoder of the searched space.
-        level : Level
-        k : int
-            Hits wanted, 1 or more.
-        where : str, optional
-            Only what this predicate holds for, such as ``"lvef_percent < 40 and sex = 'F'"``; see
-            `angioatlas.filters.rows_where`.
-        plain : bool
-            Take the text as it is.  By default its clinical words are read: what was understood is
-            the `question` of the answer; see `angioatlas.clinical`.
-        encoder : str, optional
-            Needed when the store holds vectors of several encoders.
-        reports : bool
-            Rank by the words of reports too, see `angioatlas.hybrid.search`; of studies alone.
-            Not for measuring how well an encoder retrieves: reports say what is to be found.
-        score : StudyScore
-            How a study is compared with the text; ``late`` is by its best matching video.
-        one_per_patient : bool
-            Only the best study (or video) of each patient.
-        explain : bool
-            Say why each hit matched: `Found.why`; not with `reports`.
-
-        Raises
-        ------
-        UsageError
-            When the text is empty, or the predicate is none.
-        NotFoundError
-            When the encoder's folder is not here; with `reports`, when none were imported.
-        EncoderError
-            When it has no text encoder, or that lacks its vocabulary; not with `reports`.
-        """
-        with self.snapshot() as snapshot:
-            space = choose_space(snapshot, encoder, self.settings)
-            wanted = self._wanted(space, level, k, where, score, one_per_patient, explain)
-            if reports:
-                return hybrid_.search(
-                    snapshot,
-                    self._caches,
-                    self._reports,
-                    text,
-                    reader=self._text_reader(space),
-                    encoder_id=space,
-                    wanted=wanted,
-                    plain=plain,
-                )
-            reader = self._reader(space)
-            return retrieve_.search(
-                snapshot, self._caches, text, reader=reader, wanted=wanted, plain=plain
-            )
-
-    def similar(
-        self,
-        uid: str,
-        *,
-        level: Level | str = Level.STUDY,
-        k: int = 10,
-        exclude_same_patient: bool = True,
-        where: str | None = None,
-        encoder: str | None = None,
-        score: StudyScore | str = StudyScore.AUTO,
-        one_per_patient: bool = False,
-        explain: bool = False,
-    ) -> Similar:
-        """Rank the studies (or videos) most similar to one in the store, exactly.
-
-        Parameters
-        ----------
-        uid : str
-            StudyInstanceUID (SOPInstanceUID for videos), the original or the store's surrogate.
-        level : Level
-        k : int
-            Hits wanted, 1 or more.
-        exclude_same_patient : bool
-            Leave out the query's own patient.
-        where : str, optional
-            Only what this predicate holds for, as in `search`.
-        encoder : str, optional
-            Needed when the store holds vectors of several encoders.
-        score : StudyScore
-            How two studies are compared.
-        one_per_patient : bool
-            Only the best study (or video) of each patient.
-        explain : bool
-            Say why each hit matched: `Similar.why`.
-        """
-        with self.snapshot() as snapshot:
-            space = choose_space(snapshot, encoder, self.settings)
-            return retrieve_.similar(
-                snapshot,
-                self._caches,
-                self._may_be(uid),
-                encoder_id=space,
-                wanted=self._wanted(space, level, k, where, score, one_per_patient, explain),
-                exclude_same_patient=exclude_same_patient,
-            )
-
-    def similar_to_files(
-        self,
-        paths: Sequence[Path | str],
-        *,
-        k: int = 10,
-        exclude_same_patient: bool = True,
-        where: str | None = None,
-        encoder: str | EncoderHandle | None = None,
-        score: StudyScore | str = StudyScore.AUTO,
-        one_per_patient: bool = False,
-        explain: bool = False,
-        on_progress: OnProgress = no_progress,
-    ) -> Similar:
-        """Rank the studies most similar to an exam that is not in the store, and stays out of it.
-
-        Parameters
-        ----------
-        paths : sequence of path
-            Files, folders or DICOMDIRs of one study.
-        k, exclude_same_patient, where, score, one_per_patient, explain
-            As for `similar`; the store's patients are compared with the exam's.
-        encoder : str, EncoderHandle or None
-            Needed when the store holds vectors of several encoders.
-        on_progress : callable, optional
-            Called with (phase, done, total or None).
-
-        Raises
-        ------
-        UsageError
-            The files are of several studies.
-        NotFoundError
-            None of the files could be used (the codes say why), or the encoder is not here.
-        """
-        with self.snapshot() as snapshot:
-            if not isinstance(encoder, EncoderHandle):
-                space = choose_space(snapshot, encoder, self.settings)
-                encoder = encoder_handle(space, self.settings)
-            space = encoder.encoder_id
-            wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)
-            query = query_of_files(
-                [Path(path) for path in paths],
-                like=self.store,
-                encoder=encoder,
-                settings=self.settings,
-                on_progress=on_progress,
-            )
-            return retrieve_.similar_to(
-                snapshot,
-                self._caches,
-                query,
-                encoder_id=space,
-                wanted=wanted,
-                exclude_same_patient=exclude_same_patient,
-            )
-
     def findings(
         self,
         where: str | None = None,
@@ -416,32 +225,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         """Return the labels of one table, one a row, by patient and date."""
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
-
-    def build_index(
-        self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
-    ) -> IndexFacts:
-        """Build and save the index of the version that this Atlas reads; see `IndexCache.build`.
-
-        Parameters
-        ----------
-        level : Level
-        kind : Kind, optional
-            By default what suits the number of rows and the free memory.
-        encoder : str, optional
-            Needed when the store holds vectors of several encoders.
-        """
-        wanted = None if kind is None else Kind(kind)
-        with self.snapshot() as snapshot:
-            space = choose_space(snapshot, encoder, self.settings)
-            return self._indexes.build(snapshot, space, level, kind=wanted)
-
-    def indexes(self) -> list[IndexFacts]:
-        """Describe the saved indexes of this store."""
-        return self._indexes.saved()
-
-    def reports_indexed(self) -> int | None:
-        """Return how many reports the saved full-text index has; None when there is none."""
-        return self._reports.rows()
 
     def export(
         self,
@@ -555,31 +338,6 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps):
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()
-
-    def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
-        """Return typical text queries in a space; None where its text encoder is not here."""
-        reader = self._text_reader(space)
-        return None if reader is None else reader.encode(REFERENCE_QUERIES)
-
-    def _wanted(
-        self,
-        space: str,
-        level: Level | str,
-        k: int,
-        where: str | None,
-        score: StudyScore | str,
-        one_per_patient: bool,
-        explain: bool,
-    ) -> retrieve_.Wanted:
-        level = Level(level)
-        return retrieve_.Wanted(
-            level=level,
-            k=k,
-            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
-            where=where,
-            one_per_patient=one_per_patient,
-            load_encoder=partial(self._encoder, space) if explain else None,
-        )
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

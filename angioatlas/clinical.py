@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from angioatlas.filters import satisfying
 from angioatlas.statement_columns import columns_of, predicate_of
 from core.schema import EMBEDDING_DIM, Level
-from embedder.encoders.spec import TextEmbedder
+from embedder.encoders.spec import Coverage, TextEmbedder
 from index.query.parse import parse
 from index.query.prompts import absence_of, prompts_of
 from index.query.statement import ParsedQuery, Statement
@@ -229,6 +229,64 @@ def chosen_by(
             notes.append(f"{every} {level.value} satisfies {where}")
         chosen &= satisfied
     return chosen, replace(question, notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class Read:
+    """A text as a search takes it.
+
+    Attributes
+    ----------
+    vector : array [512], float32
+        L2-normalised.
+    chosen : array [rows], bool
+        Rows that its predicates leave.
+    question : Question or None
+        None where the text was taken as it is.
+    covered : Coverage or None
+        What the text encoder knows of its words; None when it knows all words.
+    """
+
+    vector: NDArray[np.float32]
+    chosen: NDArray[np.bool_]
+    question: Question | None
+    covered: Coverage | None
+
+    @property
+    def means_something(self) -> bool:
+        """Whether the encoder knows a word of it, or predicates chose: else there is no ranking."""
+        chosen = self.question is not None and bool(self.question.where)
+        return self.covered is None or bool(self.covered.known) or chosen
+
+
+def read(
+    text: str,
+    reader: TextEmbedder,
+    level: Level,
+    columns: Callable[[], pa.Table],
+    uids: pa.ChunkedArray,
+    *,
+    plain: bool = False,
+) -> Read:
+    """Read a text as a search does.
+
+    Parameters
+    ----------
+    text, reader, level, columns
+        As for `understand`.
+    uids : pa.ChunkedArray
+        Of the rows that are searched.
+    plain : bool
+        Take it as it is.
+    """
+    every = np.ones(len(uids), bool)
+    if plain:
+        return Read(reader.encode([text])[0], every, None, reader.coverage(text))
+    question = understand(text, reader, level, columns)
+    covered, vector = reader.coverage(question.said), question.vector(reader)
+    if question.where:
+        every, question = chosen_by(question, columns(), uids, level)
+    return Read(vector, every, question, covered)
 
 
 def _is_foreign(part: Part, reader: TextEmbedder) -> bool:

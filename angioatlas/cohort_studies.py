@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -107,11 +107,6 @@ class CohortStudies:
         with self.store.snapshot(members.store_version) as snapshot:
             return members, choose_space(snapshot, encoder, self.settings)
 
-    def _may_be(self, uid: str) -> tuple[str, ...]:
-        """Return what an original or the store's own UID may be in the store."""
-        identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        return identity.resolve_uid(uid) if identity else (uid,)
-
     def _reader(self, space: str) -> TextEmbedder:
         """Return the text encoder of a space, loaded once."""
         if space not in self._readers:
@@ -132,7 +127,19 @@ class CohortStudies:
         except (NotFoundError, EncoderError):  # no folder, or it reads no text
             return None
 
+    def _may_be(self, uid: str) -> tuple[str, ...]:
+        """Return what an original or the store's own UID may be in the store."""
+        return self._uid_lookup()(uid)
+
+    def _uid_lookup(self) -> Callable[[str], tuple[str, ...]]:
+        """Return what tells, for a UID as somebody wrote it, what it may be in the store."""
+        identity = lookup_identity(self.store.identity, self.settings.identity_key)
+        return identity.resolve_uid if identity else lambda uid: (uid,)
+
     def _trained_on(self, space: str, cohort: cohorts_.CohortMembers) -> frozenset[str]:
+        return self._patients_of_the_encoder(space, [*cohort.members["patient_id"]])
+
+    def _patients_of_the_encoder(self, space: str, patients: Sequence[str]) -> frozenset[str]:
         from angioatlas.studied import patients_of_the_encoder
 
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
@@ -141,7 +148,7 @@ class CohortStudies:
             folder = find_encoder(space, self.settings.encoders_dir)
         except NotFoundError:  # the encoder itself is not here: nothing is known of its training
             return frozenset()
-        return patients_of_the_encoder(folder, identity, [*cohort.members["patient_id"]])
+        return patients_of_the_encoder(folder, identity, patients)
 
     def _listed(self, snapshot: Snapshot, members: Sequence[str] | Path) -> list[str]:
         studies = snapshot.studies()

@@ -97,8 +97,8 @@ def search(
         whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
         found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain)
     by_vector = [] if found.hits.empty else found.hits["study_uid"].tolist()
-    # A whole ranking by vectors has every study that may be found; it is empty for want of words, or
-    # because no study satisfies what was read of the text.
+    # A whole ranking by vectors has every study that may be found.  It is empty for want of words,
+    # or because no study satisfies what was read of the text.
     chosen = by_vector or (found.question is not None and found.question.where)
     allowed = set(by_vector) if chosen else _allowed(snapshot, encoder_id, wanted.where)
     by_report = [uid for uid, _ in reports.search(snapshot, text, among=allowed)]

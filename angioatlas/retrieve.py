@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
-from angioatlas.clinical import chosen_by, understand
+from angioatlas.clinical import read
 from angioatlas.explain import LoadEncoder, explain
 from angioatlas.filters import filter_view, rows_where
 from angioatlas.hits import Answer, Found, Similar, best, facts
@@ -105,20 +105,13 @@ def search(
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
     space, level = reader.encoder_id, wanted.level
     columns = cache(lambda: filter_view(snapshot, level, encoder_id=space))
-    question = None if plain else understand(text, reader, level, columns)
-    covered = reader.coverage(text if question is None else question.said)
-    vector = reader.encode([text])[0] if question is None else question.vector(reader)
-    keys = snapshot.keys(space, level)
-    include = np.ones(keys.num_rows, bool)
-    if question is not None and question.where:
-        chosen, question = chosen_by(question, columns(), keys["uid"], level)
-        include &= chosen
-    if covered is not None and not (covered.known or (question and question.where)):
-        include[:] = False
+    uids = snapshot.keys(space, level)["uid"]
+    said = read(text, reader, level, columns, uids, plain=plain)
+    include = said.chosen & said.means_something
     scorer = _scorer(snapshot, caches, space, wanted)
-    answer = _answer(scorer, caches, Query.of_text(vector), include, wanted, reader)
-    note = None if covered is None else _vocabulary_note(covered, space)
-    return Found(text=text, note=note, question=question, **vars(answer))
+    answer = _answer(scorer, caches, Query.of_text(said.vector), include, wanted, reader)
+    note = None if said.covered is None else _vocabulary_note(said.covered, space)
+    return Found(text=text, note=note, question=said.question, **vars(answer))
 
 
 def _vocabulary_note(covered: Coverage, encoder_id: str) -> str | None:

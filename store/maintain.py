@@ -23,6 +23,7 @@ from core.labels import LabelKind
 from core.schema import Level
 from core.settings import RetentionSettings
 from store.commits import COMPACT, PURGE, CommitRecord, StoreWriter, read_log
+from store.judgements import Judgements
 from store.registry import Registry
 from store.snapshot import Snapshot
 from store.store import Store
@@ -194,6 +195,7 @@ def purge_patient(
         _drop_retired(store, writer)
         tombstones = store.tombstones()
         Registry(store.tables).forget_patient(patient_id)
+        Judgements(store).forget_patient(patient_id)
         writer.step("forget in cohorts")
         if not tombstones.is_purged(patient_id):
             write_tombstone(store.tables, tombstones.hash(patient_id), PURGED)

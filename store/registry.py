@@ -143,6 +143,19 @@ _LISTED: Final = {
 _OF_DOTS: Final = ("uids", "patient_ids", "x", "y", "is_landmark")
 
 
+@contextmanager
+def registry_lock(tables: Tables) -> Iterator[None]:
+    """Hold the lock that orders appends to the tables of no version, and their rewrites."""
+    file = tables.root / "registry.lock"
+    file.touch()
+    lock = try_lock(file, exclusive=True, wait=True)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
 @final
 class Registry:
     """What was saved in a store.
@@ -184,7 +197,7 @@ class Registry:
         UsageError
             The name is that of another cohort, or could be taken for an id.
         """
-        with self._locked():
+        with registry_lock(self._tables):
             known = {each.name: each for each in self.cohorts()}
             _check_name(cohort.name, known, lambda each: each.cohort_id, cohort.cohort_id)
             if cohort.name in known:
@@ -206,7 +219,7 @@ class Registry:
         NotFoundError
             There is none.
         """
-        with self._locked():
+        with registry_lock(self._tables):
             row = next((r for r in self._current(table) if r["name"] == name), None)
             if row is None:
                 raise NotFoundError(f"there is no {table.removesuffix('s')} {name!r}")
@@ -238,7 +251,7 @@ class Registry:
         UsageError
             The name is that of another model, or could be taken for an id.
         """
-        with self._locked():
+        with registry_lock(self._tables):
             known = {each.name: each for each in self.models()}
             _check_name(model.name, known, lambda each: each.model_id, model.model_id)
             if model.name in known:
@@ -272,7 +285,7 @@ class Registry:
         UsageError
             The name is that of another map, or could be taken for an id.
         """
-        with self._locked():
+        with registry_lock(self._tables):
             known = {each.name: each for each in self.projections()}
             own = projection.projection_id
             _check_name(projection.name, known, lambda each: each.projection_id, own)
@@ -289,7 +302,7 @@ class Registry:
         for table, without in ((COHORTS, _without), (PROJECTIONS, _without_dots)):
             if not self._tables.exists(table):
                 continue
-            with self._locked():
+            with registry_lock(self._tables):
                 rows = self._tables.read(table).to_pylist()
                 if not any(patient_id in row["patient_ids"] for row in rows):
                     continue
@@ -309,17 +322,6 @@ class Registry:
         whole = {"deleted": False, **row, "software_version": software_version()}
         self._tables.create(table)
         self._tables.append(table, pa.Table.from_pylist([whole], schema=SCHEMAS[table]))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        file = self._tables.root / "registry.lock"
-        file.touch()
-        lock = try_lock(file, exclusive=True, wait=True)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                lock.release()
 
 
 def _plain(row: dict[str, Any], *without: str) -> dict[str, Any]:

@@ -142,6 +142,17 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
         created_at=_UTC_US,
         deleted=pa.bool_(),
     ),
+    "judgements": _schema(
+        "level uid patient_id encoder_id software_version",
+        text=pa.string(),
+        query_uid=pa.string(),
+        query_patient_id=pa.string(),
+        relevance=pa.int8(),
+        store_version=pa.int64(),
+        rank=pa.int64(),
+        score=pa.float64(),
+        created_at=_UTC_US,
+    ),
 }
 """The columns of every table, by its last name."""
 
@@ -149,9 +160,9 @@ FACT_TABLES: Final = ("inputs", "videos", "studies")
 LOG_TABLES: Final = ("meta", "commits", "tombstones")
 SPACE_TABLES: Final = ("video_vectors", "study_vectors", "findings")
 LABEL_TABLES: Final = tuple(kind.value for kind in LABELS)
-REGISTRY_TABLES: Final = ("cohorts", "models", "projections")
+REGISTRY_TABLES: Final = ("cohorts", "models", "projections", "judgements")
 """These two kinds are made with their first rows, so that a store without labels, cohorts,
-models and maps has none of them."""
+models, maps and judgements has none of them."""
 
 KEY_COLUMN: Final = {
     "inputs": "uri",

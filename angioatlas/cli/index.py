@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from angioatlas.cli import quality
 from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, open_atlas
 from angioatlas.cli.output import print_json, print_table
 from angioatlas.indexes import IndexFacts
@@ -64,3 +65,7 @@ def info(store: StoreOption = None, json: JsonOption = False) -> None:
         print_json(rows)
         return
     print_table(rows, empty="no index yet; the first search builds one, or: angioatlas index build")
+
+
+app.command("quality")(quality.quality)
+app.command("overlap")(quality.overlap)

@@ -17,9 +17,11 @@ from angioatlas.cli import (
     doctor,
     embed,
     encoders,
+    evaluate,
     export,
     findings,
     index,
+    judgements,
     labels,
     lvef,
     maps,
@@ -89,11 +91,13 @@ app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
 app.command("probes")(probes.probes)
+app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")
 app.add_typer(index.app, name="index")
+app.add_typer(judgements.app, name="judgements")
 app.add_typer(labels.app, name="labels")
 app.add_typer(cohort.app, name="cohort")
 app.add_typer(survival.app, name="survival")

@@ -1,0 +1,1 @@
+"""How good retrieval is: an index, rankings that were judged, one encoder beside another."""
