@@ -47,10 +47,53 @@ def read(text):
         ("patient_known = false", '("patient_known" = FALSE)'),
         ("study_date >= '2020-02-29'", "(\"study_date\" >= DATE '2020-02-29')"),
         ("study_date < date '2020-03-01'", "(\"study_date\" < DATE '2020-03-01')"),
+        ("age > .5 and age < 5.", '(("patient_age_years" > 0.5) AND ("patient_age_years" < 5.))'),
+        ("age == - (60_0)", '("patient_age_years" = -600)'),
+        ("AGE\tnotnull\n", '(NOT ("patient_age_years" IS NULL))'),
+        ("sex = 'a--b;/*c*/'", "(\"patient_sex\" = 'a--b;/*c*/')"),
+        ("sex = '\u200fשלום\u200d'", "(\"patient_sex\" = '\u200fשלום\u200d')"),
+        (
+            "not (" * 20 + "age > 1" + ")" * 20,
+            "(NOT " * 20 + '("patient_age_years" > 1)' + ")" * 20,
+        ),
     ],
 )
 def test_what_is_understood(text, sql):
     assert read(text) == sql
+
+
+@pytest.mark.parametrize(
+    ("text", "negated"),
+    [
+        ("sex not like 'F%'", "(NOT (\"patient_sex\" LIKE 'F%'))"),
+        ("sex not ilike 'f%'", "(NOT (\"patient_sex\" ILIKE 'f%'))"),
+        ("not sex not like 'F%'", "(NOT (NOT (\"patient_sex\" LIKE 'F%')))"),
+        ("sex not in ('F')", "(NOT (\"patient_sex\" IN ('F')))"),
+    ],
+)
+def test_a_negation_is_never_lost(text, negated):
+    """The parser keeps some negations as a flag of what is negated, others as a part around it."""
+    assert read(text) == negated
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("age between symmetric 70 and 60", "holds BETWEEN SYMMETRIC"),
+        ("sex = -'F'", "compares patient_sex with another kind of value"),
+        ("study_date = -'2020-01-01'", "compares study_date with another kind of value"),
+        ("sex = cast('F' as date)", "compares patient_sex with another kind of value"),
+        ("age = cast(3 as date)", "compares patient_age_years with another kind of value"),
+        ("study_date = '2020-W01-1'", "compares study_date with what is no date"),
+        ("age > 60 -- and sex = 'F'", "has a comment"),
+        ("age > 60 /* and sex = 'F' */", "has a comment"),
+        ("patient_\N{KELVIN SIGN}nown", "names no column that there is"),
+        ("sex = '\udcff'", "holds a character that is none of a text"),
+    ],
+)
+def test_no_word_of_a_predicate_is_left_out_of_what_it_means(text, why):
+    with pytest.raises(UsageError, match=why):
+        read(text)
 
 
 REFUSED = [
