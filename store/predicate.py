@@ -52,11 +52,11 @@ _SAID: Final = frozenset(
     }
 )
 """Arguments of parts that are heeded below."""
-_SIGNS: Final = frozenset({*"(),.-+=<>", "==", "<>", "!=", "<=", ">="})
+_SIGNS: Final = frozenset({*"(),.-=<>", "==", "<>", "!=", "<=", ">="})
 _VALUES: Final = frozenset({TokenType.STRING, TokenType.NUMBER, TokenType.IDENTIFIER})
 _NUMBER: Final = re.compile(r"(\d{1,18}(\.\d{0,18})?|\.\d{1,18})([eE][+-]?\d{1,2})?")
 _QUOTED: Final = 40
-"""Characters of the text that an error repeats."""
+"""Characters of the text that an error repeats; in ASCII, where a Cyrillic а is not an a."""
 
 
 def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
@@ -131,7 +131,7 @@ class _Language:
             trees = _Parser(dialect=DuckDB()).parse_into(exp.Condition, tokens, predicate)
         except ParseError as error:
             at = error.errors[0]["highlight"] or ""
-            raise self.refusal(f"cannot be read at {at[:_QUOTED]!r}") from error
+            raise self.refusal(f"cannot be read at {at[:_QUOTED]!a}") from error
         except RecursionError as error:
             raise self.refusal("is nested too deeply") from error
         if len(trees) != 1 or trees[0] is None:
@@ -141,6 +141,9 @@ class _Language:
             raise self.refusal(f"has {len(parts)} parts, at most {_MOST_NODES} are read")
         for part in parts:
             self.check(part)
+        commas = sum(token.token_type is TokenType.COMMA for token in tokens)
+        if commas != sum(len(part.expressions) - 1 for part in parts if isinstance(part, exp.In)):
+            raise self.refusal("has a comma without a value")
         return trees[0]
 
     def tokens(self, predicate: str) -> list[Token]:
@@ -162,7 +165,7 @@ class _Language:
                 raise self.refusal("has a comment")
             if token.token_type not in _VALUES and not word:
                 raise self.refusal(
-                    f"holds {token.text[:_QUOTED]!r}, which is not part of the language"
+                    f"holds {token.text[:_QUOTED]!a}, which is not part of the language"
                 )
         return tokens
 
@@ -170,11 +173,11 @@ class _Language:
         """Refuse a part that is not allowed, or has something said of it that nobody heeds."""
         name = part.name[:_QUOTED] if isinstance(part, exp.Anonymous) else part.key
         if type(part) not in _PARTS:
-            raise self.refusal(f"holds {name.upper()}, which is not part of the language")
+            raise self.refusal(f"holds {name.upper()!a}, which is not part of the language")
         unheeded = [each for each, value in part.args.items() if value and each not in _SAID]
         if unheeded:
             what = f"{name} {unheeded[0]}".upper()
-            raise self.refusal(f"holds {what}, which is not part of the language")
+            raise self.refusal(f"holds {what!a}, which is not part of the language")
 
     def condition(self, node: exp.Expr) -> str:
         """Return what is true or not of a row."""
@@ -258,7 +261,7 @@ class _Language:
         # Only ASCII: in Unicode the Kelvin sign is a capital k.
         name = self._names.get(bare.name.lower()) if bare.name.isascii() else None
         if name is None:
-            raise self.refusal(f"names no column that there is: {bare.name[:_QUOTED]!r}")
+            raise self.refusal(f"names no column that there is: {bare.name[:_QUOTED]!a}")
         return name, self._columns[name]
 
     def value(self, node: exp.Expr, name: str, kind: Kind) -> str:
@@ -274,6 +277,8 @@ class _Language:
                 return "TRUE" if bare.this else "FALSE"
             case exp.Literal(is_string=False) if kind == "number" and _NUMBER.fullmatch(text):
                 return f"{sign}{text}"
+            case exp.Literal(is_string=False) if kind == "number":
+                raise self.refusal(f"compares {name} with a number of too many digits")
             case exp.Literal(is_string=True) if kind == "text":
                 return "'" + text.replace("'", "''") + "'"
             case exp.Literal(is_string=True) if kind == "date":
@@ -283,13 +288,13 @@ class _Language:
     def date(self, text: str, name: str) -> str:
         """Return a date as it is written."""
         try:
-            read = dt.date.fromisoformat(text).isoformat()
+            read: dt.date | None = dt.date.fromisoformat(text)
         except ValueError:
-            read = ""
+            read = None
         # Python reads 20200101 and 2020-W01-3 too.
-        if read != text:
+        if read is None or read.isoformat() != text:
             raise self.refusal(f"compares {name} with what is no date: expected 'YYYY-MM-DD'")
-        return read
+        return text
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
