@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -74,10 +75,33 @@ def kinds_of(schema: pa.Schema) -> dict[str, Kind]:
     return found
 
 
+@dataclass(frozen=True)
+class Predicate:
+    """What was understood of a predicate.
+
+    Attributes
+    ----------
+    sql : str
+        Holds nothing but what is allowed.
+    names : frozenset of str
+        The columns that it names.
+    """
+
+    sql: str
+    names: frozenset[str]
+
+
 def compiled(
     predicate: str, columns: Mapping[str, Kind], *, aliases: Mapping[str, str] | None = None
 ) -> str:
-    """Return a predicate as SQL that holds nothing but what is allowed.
+    """Return the SQL of a predicate; see `understood`."""
+    return understood(predicate, columns, aliases=aliases).sql
+
+
+def understood(
+    predicate: str, columns: Mapping[str, Kind], *, aliases: Mapping[str, str] | None = None
+) -> Predicate:
+    """Return what a predicate says, and of which columns.
 
     Parameters
     ----------
@@ -100,7 +124,8 @@ def compiled(
     A comparison with a value that is not known is not true, and neither is its negation, as in SQL.
     """
     language = _Language(columns, aliases or {})
-    return language.condition(language.parsed(predicate))
+    sql = language.condition(language.parsed(predicate))
+    return Predicate(sql, frozenset(language.named))
 
 
 class _Parser(DuckDBParser):
@@ -114,6 +139,7 @@ class _Language:
         names = {name.lower(): name for name in columns}
         self._names = names | {k.lower(): v for k, v in aliases.items() if v in columns}
         self._shown = ", ".join(columns)
+        self.named: set[str] = set()
 
     def refusal(self, why: str) -> UsageError:
         """Return the error that says why, and what would do."""
@@ -262,6 +288,7 @@ class _Language:
         name = self._names.get(bare.name.lower()) if bare.name.isascii() else None
         if name is None:
             raise self.refusal(f"names no column that there is: {bare.name[:_QUOTED]!a}")
+        self.named.add(name)
         return name, self._columns[name]
 
     def value(self, node: exp.Expr, name: str, kind: Kind) -> str:
