@@ -6,7 +6,7 @@ predicates; what is not wanted and no column tells is taken away from the query'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from angioatlas.filters import satisfying
+from angioatlas.filters import rows_of_view_where
 from angioatlas.statement_columns import columns_of, predicate_of
 from core.schema import EMBEDDING_DIM, Level
 from embedder.encoders.spec import Coverage, TextEmbedder
@@ -33,6 +33,10 @@ predicates alone, and 0.82 with 0.5 and no predicates of finding heads."""
 ENOUGH_KNOWN: Final = 0.5
 """The share of the studies that a column must be known of to leave out those that do not satisfy
 it, and with them those of which it is not known."""
+
+
+Columns = Callable[[Collection[str]], pa.Table]
+"""Given names of columns, returns one row a study or video, with its uid and those that exist."""
 
 
 class Ranks(StrEnum):
@@ -87,10 +91,13 @@ class Question:
     parts : tuple of Part
     notes : tuple of str
         What the asker should know of how it was read.
+    columns : frozenset of str
+        What its predicates name.
     """
 
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    columns: frozenset[str] = frozenset()
 
     @property
     def prompts(self) -> tuple[tuple[str, ...], ...]:
@@ -131,11 +138,6 @@ class Question:
         return _unit(total).astype(np.float32)
 
 
-def needs_columns(parsed: ParsedQuery) -> bool:
-    """Tell whether a question could leave rows out, so that the columns of the store are needed."""
-    return any(columns_of(statement) for statement in parsed.statements)
-
-
 def ask(parsed: ParsedQuery, known: Mapping[str, float], level: Level) -> Question:
     """Resolve a text against what a store knows.
 
@@ -152,17 +154,18 @@ def ask(parsed: ParsedQuery, known: Mapping[str, float], level: Level) -> Questi
     Question
         Every statement and every word that was not understood is in one of its parts.
     """
-    parts, notes = [], []
+    parts, notes, named = [], [], set()
     for statement in parsed.statements:
         part, said = _part(parsed, statement, known, level)
         parts.append(part)
         notes += said
+        named |= {*columns_of(statement)} if part.where else set()
     if parsed.unknown:
         notes.append(f"not understood: {', '.join(dict.fromkeys(parsed.not_understood))}")
     parts += [Part(text, "", Ranks.PLAIN, prompts=(text,)) for text in parsed.unclear]
     if len(parts) == 1 and parts[0].ranks is Ranks.PROMPT and not parts[0].where:
         parts = [replace(parts[0], typed=parsed.text)]
-    question = Question(tuple(parts), tuple(notes))
+    question = Question(tuple(parts), tuple(notes), frozenset(named))
     return question if question.prompts else _ranked_by_what_there_is(question, parsed)
 
 
@@ -172,9 +175,7 @@ def shares_known(rows: pa.Table) -> dict[str, float]:
     return {name: 1 - rows[name].null_count / total for name in rows.column_names}
 
 
-def understand(
-    text: str, reader: TextEmbedder, level: Level, columns: Callable[[], pa.Table]
-) -> Question:
+def understand(text: str, reader: TextEmbedder, level: Level, columns: Columns) -> Question:
     """Read a text, and resolve it against a store and its text encoder.
 
     Parameters
@@ -185,7 +186,8 @@ def understand(
         that stretch is not used.
     level : Level
     columns : callable
-        Returns the rows that predicates may speak of; called only where there could be one.
+        Given names of columns, returns the rows that predicates may speak of with those of them
+        that there are; called only where there could be a predicate.
 
     Returns
     -------
@@ -196,7 +198,8 @@ def understand(
     if not parsed.statements:
         part = Part(text, "", Ranks.PLAIN, prompts=(text,))
         return Question((part,), ("no clinical word was understood: searched as plain text",))
-    known = shares_known(columns()) if needs_columns(parsed) else {}
+    named = {column for statement in parsed.statements for column in columns_of(statement)}
+    known = shares_known(columns(named)) if named else {}
     question = ask(parsed, known, level)
     # A stretch of which the encoder has met no word would only add noise.
     parts = tuple(
@@ -223,7 +226,7 @@ def chosen_by(
     """
     chosen, notes = np.ones(len(uids), bool), list(question.notes)
     for where in question.where:
-        satisfied = satisfying(rows, uids, where, level=level)
+        satisfied = rows_of_view_where(rows, uids, where, level=level)
         if satisfied.all() or not satisfied.any():
             every = "every" if satisfied.all() else "no"
             notes.append(f"{every} {level.value} satisfies {where}")
@@ -263,7 +266,7 @@ def read(
     text: str,
     reader: TextEmbedder,
     level: Level,
-    columns: Callable[[], pa.Table],
+    columns: Columns,
     uids: pa.ChunkedArray,
     *,
     plain: bool = False,
@@ -285,7 +288,7 @@ def read(
     question = understand(text, reader, level, columns)
     covered, vector = reader.coverage(question.said), question.vector(reader)
     if question.where:
-        every, question = chosen_by(question, columns(), uids, level)
+        every, question = chosen_by(question, columns(question.columns), uids, level)
     return Read(vector, every, question, covered)
 
 
@@ -306,7 +309,7 @@ def _ranked_by_what_there_is(question: Question, parsed: ParsedQuery) -> Questio
         return replace(question, parts=tuple(parts))
     note = "nothing here names what a picture shows: the order of the hits means nothing"
     plain = Part(parsed.text, "", Ranks.PLAIN, prompts=(parsed.text,))
-    return Question((*parts, plain), (*question.notes, note))
+    return replace(question, parts=(*parts, plain), notes=(*question.notes, note))
 
 
 def _part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Final
 
 import numpy as np
@@ -9,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from angioatlas.study_view import study_view
+from angioatlas.study_view import study_view, view_schema
 from core.schema import UID_COLUMN, Level
-from store.predicate import compiled, kinds_of
+from store.predicate import Predicate, kinds_of, understood
 from store.snapshot import Snapshot
-from store.sql import matching
+from store.sql import satisfying
+from store.tables import schema_of
 
 ALIASES: Final = {"age": "patient_age_years", "sex": "patient_sex", "date": "study_date"}
 """Short names that a predicate may use."""
@@ -21,22 +23,52 @@ _HIDDEN: Final = ("commit_id", "input_hash", "source_uri")
 """Columns of videos that are the store's own, or may name patients."""
 
 
-def filter_view(snapshot: Snapshot, level: Level, *, encoder_id: str) -> pa.Table:
+def filter_schema(snapshot: Snapshot, level: Level, *, encoder_id: str) -> pa.Schema:
+    """Return the columns that `filter_view` has, without reading any."""
+    studies = view_schema(snapshot, encoder_id=encoder_id)
+    if level is Level.STUDY:
+        return studies
+    own = [field for field in schema_of("videos") if field.name not in _HIDDEN]
+    names = {field.name for field in own}
+    return pa.schema([*own, *(field for field in studies if field.name not in names)])
+
+
+def filter_view(
+    snapshot: Snapshot, level: Level, *, encoder_id: str, names: Collection[str] | None = None
+) -> pa.Table:
     """Return one row a study or video, with the columns that a filter may name.
 
     Of studies those of `angioatlas.study_view.study_view`; of videos their own, and after them
     those of their study.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    level : Level
+    encoder_id : str
+    names : collection of str, optional
+        Columns that are wanted beside the uid, all by default.  Only what they are made of is read.
     """
-    studies = study_view(snapshot, encoder_id=encoder_id)
     if level is Level.STUDY:
-        return studies
+        return study_view(snapshot, encoder_id=encoder_id, names=names)
+    schema = filter_schema(snapshot, level, encoder_id=encoder_id)
+    uid = UID_COLUMN[level]
+    wanted = [name for name in schema.names if names is None or name in {*names, uid}]
     videos = snapshot.videos()
-    videos = videos.drop_columns([name for name in _HIDDEN if name in videos.column_names])
-    of = pc.index_in(videos["study_uid"], value_set=studies["study_uid"])
-    for name in studies.column_names:
-        if name not in videos.column_names:
+    of_study = [name for name in wanted if name not in videos.column_names]
+    if of_study:
+        studies = study_view(snapshot, encoder_id=encoder_id, names=of_study)
+        of = pc.index_in(videos["study_uid"], value_set=studies["study_uid"])
+        for name in of_study:
             videos = videos.append_column(name, studies[name].take(of))
-    return videos
+    return videos.select(wanted)
+
+
+def columns_of_view(
+    snapshot: Snapshot, level: Level, encoder_id: str
+) -> Callable[[Collection[str]], pa.Table]:
+    """Return what makes, of names, the columns of a `filter_view` that have them."""
+    return lambda names: filter_view(snapshot, level, encoder_id=encoder_id, names=names)
 
 
 def rows_where(
@@ -50,7 +82,8 @@ def rows_where(
     keys : pa.Table
         Of `Snapshot.keys`.
     where : str
-        See `store.predicate.compiled`; names of columns are those of `filter_view`, and `ALIASES`.
+        See `store.predicate.understood`; names of columns are those of `filter_view`, and
+        `ALIASES`.
     level : Level
     encoder_id : str
 
@@ -59,15 +92,23 @@ def rows_where(
     UsageError
         It is not a predicate, or names a column that is not there; the columns are listed.
     """
-    rows = filter_view(snapshot, level, encoder_id=encoder_id)
-    return satisfying(rows, keys["uid"], where, level=level)
+    columns = kinds_of(filter_schema(snapshot, level, encoder_id=encoder_id))
+    predicate = understood(where, columns, aliases=ALIASES)
+    rows = filter_view(snapshot, level, encoder_id=encoder_id, names=predicate.names)
+    return _holding(rows, predicate, keys["uid"], level)
 
 
-def satisfying(
-    rows: pa.Table, uids: pa.ChunkedArray, where: str, *, level: Level
+def rows_of_view_where(
+    view: pa.Table, uids: pa.ChunkedArray, where: str, *, level: Level
 ) -> NDArray[np.bool_]:
-    """Tell for which of `uids` a predicate over the rows of a `filter_view` holds, bool (uids,)."""
-    sql = compiled(where, kinds_of(rows.schema), aliases=ALIASES)
-    found = matching(level.value, rows, sql)[UID_COLUMN[level]]
+    """Tell for which of `uids` a predicate holds over a `filter_view` that is at hand."""
+    predicate = understood(where, kinds_of(view.schema), aliases=ALIASES)
+    return _holding(view, predicate, uids, level)
+
+
+def _holding(
+    rows: pa.Table, predicate: Predicate, uids: pa.ChunkedArray, level: Level
+) -> NDArray[np.bool_]:
+    found = satisfying(rows, predicate, UID_COLUMN[level])
     wanted: NDArray[np.bool_] = pc.is_in(uids, value_set=found).to_numpy()
     return wanted

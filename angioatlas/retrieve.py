@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from angioatlas.chance import ChanceCache
 from angioatlas.clinical import read
 from angioatlas.explain import LoadEncoder, explain
-from angioatlas.filters import filter_view, rows_where
+from angioatlas.filters import columns_of_view, rows_where
 from angioatlas.hits import Answer, Found, Similar, best, facts
 from angioatlas.indexes import IndexCache
 from angioatlas.scores import Query, Scorer
@@ -104,7 +103,7 @@ def search(
     if not text.strip():
         raise UsageError("the text is empty", 'name a finding, such as "proximal LAD occlusion"')
     space, level = reader.encoder_id, wanted.level
-    columns = cache(lambda: filter_view(snapshot, level, encoder_id=space))
+    columns = columns_of_view(snapshot, level, space)
     uids = snapshot.keys(space, level)["uid"]
     said = read(text, reader, level, columns, uids, plain=plain)
     include = said.chosen & said.means_something

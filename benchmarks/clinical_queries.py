@@ -153,7 +153,7 @@ class Asked:
         Without predicates the store has no columns that these could name.
         """
         rows = self._rows if predicates else self._rows.select(["study_uid"])
-        question = understand(text, self._reader, Level.STUDY, lambda: rows)
+        question = understand(text, self._reader, Level.STUDY, lambda names: rows)
         chosen, question = chosen_by(question, rows, rows["study_uid"], Level.STUDY)
         scores = self.seen.vectors @ question.vector(self._reader)
         read = "; ".join(f"{part.read or part.words} [{part.use}]" for part in question.parts)

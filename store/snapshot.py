@@ -312,21 +312,32 @@ class Snapshot(Closing):
         """Return the ids of the sets of heads that have findings to see in a space, sorted."""
         return sorted(self.finding_keys(encoder_id)["heads_id"].unique().to_pylist())
 
-    def findings(self, encoder_id: str, heads_id: str) -> pa.Table:
+    def findings(
+        self, encoder_id: str, heads_id: str, *, columns: Sequence[str] = HEADS
+    ) -> pa.Table:
         """Return the visible findings of one set of heads, by study_uid.
+
+        Parameters
+        ----------
+        encoder_id : str
+            The space.
+        heads_id : str
+            The set of heads.
+        columns : sequence of str
+            Some of `core.segments.HEADS`; all of them by default.
 
         Returns
         -------
         pa.Table
-            study_uid, commit_id, and one float32 column for each of `core.segments.HEADS`: percent
-            diameter stenosis or a logit, null when this set has no such head.
+            study_uid, commit_id, and of each of `columns` float32: percent diameter stenosis or a
+            logit, null when this set has no such head.
 
         Raises
         ------
         NotFoundError
             When the version has no such space, or nothing of these heads in it.
         """
-        return self._read_findings(encoder_id, heads_id, HEADS)
+        return self._read_findings(encoder_id, heads_id, columns)
 
     def finding_vectors(
         self, encoder_id: str, heads_id: str

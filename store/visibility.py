@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from core.errors import StoreError
 from store.commits import CommitRecord
+from store.sql import query
 from store.tables import Tables, schema_of, space_table
 from store.tombstones import Tombstones
 
@@ -77,8 +76,8 @@ def read_facts(
     deleted = pa.table(
         {"patient_id": pa.array(tombstones.among(rows["patient_id"].to_pylist()), pa.string())}
     )
-    current = _query(_CURRENT.format(key="study_uid"), rows=rows, commits=commits)
-    studies = _query(
+    current = query(_CURRENT.format(key="study_uid"), rows=rows, commits=commits)
+    studies = query(
         _ORDERED.format(
             query="SELECT * FROM current_rows WHERE n_videos > 0"
             " AND patient_id NOT IN (SELECT patient_id FROM deleted)",
@@ -87,7 +86,7 @@ def read_facts(
         current_rows=current,
         deleted=deleted,
     )
-    hidden = _query(
+    hidden = query(
         "SELECT DISTINCT study_uid FROM rows JOIN deleted USING (patient_id)"
         " WHERE study_uid NOT IN (SELECT study_uid FROM studies)",
         rows=rows,
@@ -99,7 +98,7 @@ def read_facts(
 
 def read_videos(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table:
     """Return the visible rows of `videos`, by sop_uid."""
-    return _query(
+    return query(
         "SELECT rows.* FROM rows SEMI JOIN studies USING (study_uid, commit_id) ORDER BY sop_uid",
         rows=read_at(tables, at, "videos"),
         studies=facts.studies,
@@ -108,12 +107,12 @@ def read_videos(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table
 
 def read_inputs(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table:
     """Return the visible rows of `inputs`, by uri."""
-    query = (
+    visible = (
         f"SELECT * FROM ({_CURRENT.format(key='uri')}) WHERE study_uid IS NULL"
         " OR study_uid NOT IN (SELECT study_uid FROM hidden) ORDER BY uri"
     )
-    return _query(
-        query,
+    return query(
+        visible,
         rows=read_at(tables, at, "inputs"),
         commits=facts.commits,
         hidden=facts.hidden_studies,
@@ -130,7 +129,7 @@ def read_study_keys(
         space_table(encoder_id, "study_vectors"),
         columns=["study_uid", "commit_id", "input_hash"],
     )
-    return _query(
+    return query(
         "SELECT study_uid AS uid, study_uid, studies.patient_id, vectors.commit_id"
         f" FROM ({_CURRENT.format(key='study_uid')}) AS vectors"
         " JOIN studies USING (study_uid, input_hash) ORDER BY uid",
@@ -150,7 +149,7 @@ def read_video_keys(
         space_table(encoder_id, "video_vectors"),
         columns=["sop_uid", "study_uid", "commit_id"],
     )
-    return _query(
+    return query(
         "SELECT sop_uid AS uid, study_uid, study_keys.patient_id, commit_id"
         " FROM rows JOIN study_keys USING (study_uid, commit_id) ORDER BY sop_uid",
         rows=rows,
@@ -168,7 +167,7 @@ def read_finding_keys(
         space_table(encoder_id, "findings"),
         columns=["study_uid", "heads_id", "commit_id", "input_hash"],
     )
-    return _query(
+    return query(
         "SELECT heads_id, study_uid, found.commit_id"
         f" FROM ({_CURRENT.format(key='study_uid, heads_id')}) AS found"
         " SEMI JOIN studies USING (study_uid, input_hash) ORDER BY heads_id, study_uid",
@@ -217,7 +216,7 @@ def read_labels(
         if "study_uid" not in rows.column_names
         else (" AND (study_uid IS NULL OR study_uid NOT IN (SELECT study_uid FROM hidden))")
     )
-    return _query(
+    return query(
         f"SELECT * FROM ({_CURRENT.format(key='row_id')}) WHERE NOT withdrawn"
         f" AND patient_id NOT IN (SELECT patient_id FROM deleted){of_study} ORDER BY row_id",
         rows=rows,
@@ -245,18 +244,3 @@ def read_at(
     return (
         schema if columns is None else pa.schema([schema.field(c) for c in columns])
     ).empty_table()
-
-
-@cache
-def _engine() -> duckdb.DuckDBPyConnection:
-    # Making one takes 20 ms, and opening a snapshot asks five times.  It holds nothing: what a
-    # query registers belongs to the cursor of that query.
-    return duckdb.connect(":memory:", config={"enable_external_access": "false"})
-
-
-def _query(sql: str, **tables: pa.Table) -> pa.Table:
-    # Every name in the SQL is registered: DuckDB is never left to look for Python variables.
-    with _engine().cursor() as cursor:
-        for name, table in tables.items():
-            cursor.register(name, table)
-        return cursor.sql(sql).to_arrow_table()

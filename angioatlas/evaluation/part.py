@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ from angioatlas.evaluation.queries import (
     labelled_queries,
 )
 from angioatlas.evaluation.tables import Judged, Relevance, read_relevance
-from angioatlas.filters import filter_view
+from angioatlas.filters import columns_of_view
 from angioatlas.searches import Searches
 from angioatlas.spaces import choose_space
 from core.errors import NotFoundError, UsageError
@@ -161,7 +160,7 @@ class Evaluation(Searches):
         reader = self._text_reader(space)
         if reader is None:
             return None
-        columns = cache(lambda: filter_view(snapshot, level, encoder_id=space))
+        columns = columns_of_view(snapshot, level, space)
         uids = snapshot.keys(space, level)["uid"]
         return lambda text: read(text, reader, level, columns, uids, plain=plain)
 

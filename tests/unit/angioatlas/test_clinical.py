@@ -32,7 +32,7 @@ def rows(studies=4, **columns):
 
 
 def understood(text, table=None, level=Level.STUDY):
-    return understand(text, READER, level, lambda: rows() if table is None else table)
+    return understand(text, READER, level, lambda names: rows() if table is None else table)
 
 
 def told(question):
@@ -50,8 +50,8 @@ def mean(texts):
 
 
 def test_what_is_wanted_ranks_and_no_column_is_asked_for():
-    def never():
-        raise AssertionError("the columns of the store are not needed")
+    def never(names):
+        raise AssertionError(f"the columns {names} of the store are not needed")
 
     question = understand("proximal LAD occlusion", READER, Level.STUDY, never)
     assert told(question) == [("occlusion of proximal LAD", "prompt", None)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from core.errors import UsageError
-from store.sql import matching
+from store.predicate import Predicate, understood
+from store.sql import matching, query, satisfying
 
 ROWS = pa.table(
     {
@@ -62,3 +64,27 @@ def test_a_bad_predicate_is_refused_without_quoting_values(predicate, words):
         uids(predicate)
     assert "Muster" not in str(refused.value)
     assert "\n" not in refused.value.message
+
+
+def test_rows_that_satisfy_a_predicate_that_was_understood():
+    predicate = understood("not percent > 70 or uid = 'b'", {"uid": "text", "percent": "number"})
+    assert predicate.names == {"uid", "percent"}
+    assert sorted(satisfying(ROWS, predicate, "uid").to_pylist()) == ["a", "b"]
+    assert satisfying(ROWS.slice(0, 0), predicate, "uid").to_pylist() == []
+
+
+@pytest.mark.parametrize(
+    "sql", ["true; drop table x", "true limit 1", "uid in (select * from OF_PYTHON)", "1 = ?"]
+)
+def test_not_even_a_predicate_that_nobody_wrote_anew_is_more_than_one(sql):
+    with pytest.raises(UsageError, match="the predicate failed"):
+        satisfying(ROWS, Predicate(sql, frozenset()), "uid")
+
+
+def test_a_query_of_ours_sees_its_tables_alone():
+    assert (
+        query("select count(*) as n from a join b using (uid)", a=ROWS, b=ROWS)["n"][0].as_py() == 4
+    )
+    for of in ("OF_PYTHON", "a", "'/etc/passwd'"):
+        with pytest.raises(duckdb.Error, match=r"does not exist|disabled|not find"):
+            query(f"select * from {of}", b=ROWS)
