@@ -24,13 +24,13 @@ MEMORY_SHARE: Final = 0.25
 MEASURED_K: Final = 10
 TARGET: Final = 0.9995
 """Share of the true neighbours that the tuning asks for, of queries of both sorts."""
-_SPARE: Final = 1.25
+_SPARE: Final = 1.5
 """Lists that are looked at for each that the tuning asked for, since its queries are a sample."""
 _BREADTHS: Final = (64, 128, 256, 512, 1024)
 _LIKE_ROWS: Final = 0.95
 """Share of the rows that are as near to a centre as a query that counts as near."""
-_NEAR: Final = (400, 200)
-_FAR: Final = (200, 100)
+_NEAR: Final = (250, 100)
+_FAR: Final = (100, 50)
 """Queries of each sort to tune on, and to measure on."""
 _NOISE: Final = 1 / 3
 
@@ -108,13 +108,13 @@ def draw_trials(
     is_far = np.arange(len(queries)) >= len(own)
     own = np.concatenate([own, np.full(len(far), -1)]).astype(np.int64)
     trials = Trials(queries, own, _nearest(vectors, queries, own), is_far)
-    tunes = np.concatenate([_first_two_thirds(int((~is_far).sum())), _first_two_thirds(len(far))])
+    tunes = np.concatenate([_tune(int((~is_far).sum()), _NEAR), _tune(len(far), _FAR)])
     return trials.part(tunes), trials.part(~tunes)
 
 
-def _first_two_thirds(n: int) -> NDArray[np.bool_]:
-    """Mark the rows to tune on; the order is drawn already."""
-    return np.arange(n) < -(-2 * n // 3)
+def _tune(n: int, shares: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mark those of n queries, drawn already, to tune on."""
+    return np.arange(n) < math.ceil(n * shares[0] / sum(shares))
 
 
 def tuned_probes(engine: Compressed, trials: Trials) -> Probes:

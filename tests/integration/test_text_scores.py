@@ -60,27 +60,27 @@ def scores_of(atlas, kind, texts):
 @pytest.mark.parametrize("kind", ["study", "mean", "late"])
 def test_a_text_ranks_and_means_what_a_scan_says(atlas, reader, kind):
     uids, (expected,) = scores_of(atlas, kind, reader.encode([TEXT]))
-    hits = atlas.search(TEXT, k=100, score=kind).hits
+    hits = atlas.search(TEXT, k=100, score=kind, plain=True).hits
     assert hits["study_uid"].tolist() == [uids[i] for i in np.argsort(-expected)]
     assert hits["score"].to_numpy() == pytest.approx(np.sort(expected)[::-1], abs=1e-6)
     _, every = scores_of(atlas, kind, reader.encode(REFERENCE_QUERIES))
     for hit in hits.itertuples():
         low, high = (len(uids) * (every >= hit.score + by).mean() for by in (1e-6, -1.1e-4))
         assert low <= hit.chance <= high or hit.chance_is_bound
-    one = atlas.search(TEXT, k=100, score=kind, one_per_patient=True).hits
+    one = atlas.search(TEXT, k=100, score=kind, one_per_patient=True, plain=True).hits
     kept = hits.drop_duplicates("patient_id")
     assert one["study_uid"].tolist() == kept["study_uid"].tolist()
 
 
 def test_a_text_is_explained_by_its_best_video(atlas, reader):
     (text,) = reader.encode([TEXT])
-    found = atlas.search(TEXT, k=3, score="late", explain=True)
+    found = atlas.search(TEXT, k=3, score="late", explain=True, plain=True)
     for hit in found.hits.itertuples():
         (only,) = found.why(hit.study_uid).matched
         assert only.query_sop_uid is None
         assert only.contribution == pytest.approx(hit.score, abs=1e-9)
         assert only.sop_uid.startswith(hit.study_uid)
-    left_out = atlas.search(TEXT, k=1, score="mean", explain=True)
+    left_out = atlas.search(TEXT, k=1, score="mean", explain=True, plain=True)
     why = left_out.why(left_out.hits["study_uid"][0])
     with atlas.snapshot() as snapshot:
         keys, videos = snapshot.vectors(ENCODER, Level.VIDEO)
@@ -93,7 +93,7 @@ def test_a_text_is_explained_by_its_best_video(atlas, reader):
 
 
 def test_videos_have_a_chance_of_their_own(atlas):
-    hits = atlas.search(TEXT, level="video", k=5, explain=True)
+    hits = atlas.search(TEXT, level="video", k=5, explain=True, plain=True)
     assert (hits.hits["chance"] > 0).all()
     assert hits.why(hits.hits["sop_uid"][0]).matched[0].contribution == hits.hits["score"][0]
     assert atlas.search("pizza").hits.empty

@@ -34,7 +34,7 @@ def test_size_and_memory_choose_the_kind(rows, free_bytes, kind):
 
 def test_no_query_both_tunes_and_measures(trials):
     tuning, measuring = trials
-    assert (len(tuning.queries), len(measuring.queries)) == (460, 230)
+    assert (len(tuning.queries), len(measuring.queries)) == (310, 130)
     assert (tuning.is_far.sum(), measuring.is_far.sum()) == (60, 30)
     both = {row.tobytes() for row in tuning.queries} & {row.tobytes() for row in measuring.queries}
     assert not both
@@ -71,11 +71,11 @@ def test_the_tuned_lists_hold_the_neighbours_and_are_few(trials):
     tuning, measuring = trials
     engine = Compressed.of(ROWS, lists=128, seed=0)
     engine.probes = tuned_probes(engine, tuning)
-    assert 1 <= engine.probes.near < engine.probes.far <= 128
+    assert 1 <= engine.probes.near <= engine.probes.far <= 128
     found = recall_of(engine, measuring, far_are_texts=True)
     assert found.near >= 0.998
     assert found.far >= 0.99
-    assert (found.n_near, found.n_far, found.far_are_texts) == (200, 30, True)
+    assert (found.n_near, found.n_far, found.far_are_texts) == (100, 30, True)
     engine.probes = Probes(1, 1, 0.0)
     assert recall_of(engine, measuring, far_are_texts=True).far < 0.9
 
