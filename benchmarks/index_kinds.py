@@ -38,7 +38,7 @@ K = 10
 QUERIES = 300
 SLOW = 40
 """Queries where one takes a second."""
-TEXTS = 150
+TEXTS = 300
 """That ours is tuned and measured on, of another seed than those that are asked."""
 SHARES = (0.5, 0.05, 0.005, 0.0005)
 FILTERED_QUERIES = 40

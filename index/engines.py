@@ -43,12 +43,16 @@ ROUNDING_BOUND: Final = (EMBEDDING_DIM * _UNIT_ROUNDOFF / (1 - EMBEDDING_DIM * _
 γₙ·|x|ᵀ|y| with γₙ = nu/(1 − nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
 section 3.1), and |x|ᵀ|y| ≤ ‖x‖‖y‖."""
 _ADD_ROWS: Final = 65536
-_AXES: Final = 128
-_KMEANS_ROUNDS: Final = 5
+_AXES: Final = 64
+_KMEANS_ROUNDS: Final = 4
 _KMEANS_ROWS: Final = 32
 """Rows a list that k-means is run on.  Twice as many, or ten rounds, take longer than they save: as
 many lists hold the neighbours then, within a tenth."""
 HNSW_LINKS: Final = 32
+_HALF_BOUND: Final = (2.0**-11 + EMBEDDING_DIM**0.5 * 2.0**-25) * (1 + UNIT_NORM_TOLERANCE)
+"""Bound on what half precision takes from the inner product of a row and a unit vector: the length
+of the error, by Cauchy and Schwarz.  A coordinate is rounded to 11 bits, one below 2⁻¹⁴ to a
+multiple of 2⁻²⁴ (IEEE 754, to the nearest)."""
 _GPU_MOST: Final = 2048
 """Rows that FAISS returns from a GPU at the most."""
 
@@ -237,11 +241,11 @@ class Compressed(Engine):
     """
 
     kind = Kind.COMPRESSED
+    slack = _HALF_BOUND + ROUNDING_BOUND
 
-    def __init__(self, core: Any, originals: Originals, *, probes: Probes, slack: float) -> None:
+    def __init__(self, core: Any, originals: Originals, *, probes: Probes) -> None:
         self.core = core
         self.probes = probes
-        self.slack = slack
         self._originals = originals
 
     @classmethod
@@ -278,8 +282,7 @@ class Compressed(Engine):
             core.add_core(
                 len(part), library.swig_ptr(part), None, library.swig_ptr(list_of.ravel())
             )
-        everything = Probes(lists, lists, 0.0)
-        return cls(core, vectors, probes=everything, slack=_lost(vectors) + ROUNDING_BOUND)
+        return cls(core, vectors, probes=Probes(lists, lists, 0.0))
 
     def nominate(
         self, query: NDArray[np.float32], count: int, mask: Mask, *, whole: bool
@@ -434,18 +437,3 @@ def _found(scores: NDArray[np.float32], rows: Rows) -> tuple[Scores, Rows]:
 
 def _selector(mask: Mask) -> Any:
     return faiss().IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-
-
-def _lost(vectors: NDArray[np.float32]) -> float:
-    """Return the most that half precision takes from the inner product of a row and a unit vector.
-
-    By Cauchy and Schwarz that is the length of what the code differs from its row.
-    """
-    library = faiss()
-    codec = library.IndexScalarQuantizer(EMBEDDING_DIM, library.ScalarQuantizer.QT_fp16)
-    most = 0.0
-    for rows in _chunks(len(vectors)):
-        part = np.ascontiguousarray(vectors[rows])
-        off = codec.sa_decode(codec.sa_encode(part)) - part
-        most = max(most, float(np.einsum("ij,ij->i", off, off).max()))
-    return float(most**0.5) * (1 + UNIT_NORM_TOLERANCE)

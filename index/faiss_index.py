@@ -261,7 +261,7 @@ def list_count(rows: int) -> int:
 
 def _settings(engine: Engine) -> dict[str, Any]:
     if isinstance(engine, Compressed):
-        return {"probes": asdict(engine.probes), "slack": engine.slack}
+        return {"probes": asdict(engine.probes)}
     return {"breadth": engine.breadth} if isinstance(engine, Hnsw) else {}
 
 
@@ -270,7 +270,7 @@ def _engine(kind: Kind, core: Any, settings: dict[str, Any], originals: Path | N
         if originals is None or originals.stat().st_size != core.ntotal * ROW_BYTES:
             raise ValueError("the file of the float32 vectors is not whole")
         probes = Probes(**settings["probes"])
-        return Compressed(core, RowFile(originals), probes=probes, slack=settings["slack"])
+        return Compressed(core, RowFile(originals), probes=probes)
     if kind is Kind.HNSW:
         return Hnsw(core, **settings)
     flat = Exact(core)

@@ -24,13 +24,15 @@ MEMORY_SHARE: Final = 0.25
 MEASURED_K: Final = 10
 TARGET: Final = 0.9995
 """Share of the true neighbours that the tuning asks for, of queries of both sorts."""
-_SPARE: Final = 1.5
-"""Lists that are looked at for each that the tuning asked for, since its queries are a sample."""
+_SPARE_NEAR: Final = 1.25
+_SPARE_FAR: Final = 2.0
+"""Lists that are looked at for each that the tuning asked for, since its queries are a sample: of
+those that lie apart a small one, with a long tail."""
 _BREADTHS: Final = (64, 128, 256, 512, 1024)
 _LIKE_ROWS: Final = 0.95
 """Share of the rows that are as near to a centre as a query that counts as near."""
-_NEAR: Final = (250, 100)
-_FAR: Final = (100, 50)
+_NEAR: Final = (200, 100)
+_FAR: Final = (200, 100)
 """Queries of each sort to tune on, and to measure on."""
 _NOISE: Final = 1 / 3
 
@@ -133,15 +135,15 @@ def tuned_probes(engine: Compressed, trials: Trials) -> Probes:
     holder[there] = _lists_of(engine, trials.truth[there])
     needed = np.take_along_axis(place, holder, axis=1) + 1
     apart = distances[:, 0] > reach
-    near = min(_enough(needed[~apart][there[~apart]]), lists)
-    far = min(_enough(needed[apart][there[apart]]), lists)
+    near = min(_enough(needed[~apart][there[~apart]], _SPARE_NEAR), lists)
+    far = min(_enough(needed[apart][there[apart]], _SPARE_FAR), lists)
     return Probes(near, max(near, far), reach)
 
 
-def _enough(needed: NDArray[np.int64]) -> int:
+def _enough(needed: NDArray[np.int64], spare: float) -> int:
     if len(needed) == 0:
         return 1
-    return math.ceil(_SPARE * float(np.quantile(needed, TARGET, method="inverted_cdf")))
+    return math.ceil(spare * float(np.quantile(needed, TARGET, method="inverted_cdf")))
 
 
 def tuned_breadth(engine: Hnsw, trials: Trials) -> int:

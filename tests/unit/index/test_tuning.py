@@ -34,7 +34,7 @@ def test_size_and_memory_choose_the_kind(rows, free_bytes, kind):
 
 def test_no_query_both_tunes_and_measures(trials):
     tuning, measuring = trials
-    assert (len(tuning.queries), len(measuring.queries)) == (310, 130)
+    assert (len(tuning.queries), len(measuring.queries)) == (260, 130)
     assert (tuning.is_far.sum(), measuring.is_far.sum()) == (60, 30)
     both = {row.tobytes() for row in tuning.queries} & {row.tobytes() for row in measuring.queries}
     assert not both
