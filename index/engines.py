@@ -21,10 +21,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
-from typing import Any, ClassVar, Final, Protocol, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,30 +42,13 @@ ROUNDING_BOUND: Final = (EMBEDDING_DIM * _UNIT_ROUNDOFF / (1 - EMBEDDING_DIM * _
 γₙ·|x|ᵀ|y| with γₙ = nu/(1 − nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
 section 3.1), and |x|ᵀ|y| ≤ ‖x‖‖y‖."""
 _ADD_ROWS: Final = 65536
-_AXES: Final = 64
-_KMEANS_ROUNDS: Final = 4
-_KMEANS_ROWS: Final = 32
-"""Rows a list that k-means is run on.  Twice as many, or ten rounds, take longer than they save: as
-many lists hold the neighbours then, within a tenth."""
 HNSW_LINKS: Final = 32
-_HALF_BOUND: Final = (2.0**-11 + EMBEDDING_DIM**0.5 * 2.0**-25) * (1 + UNIT_NORM_TOLERANCE)
-"""Bound on what half precision takes from the inner product of a row and a unit vector: the length
-of the error, by Cauchy and Schwarz.  A coordinate is rounded to 11 bits, one below 2⁻¹⁴ to a
-multiple of 2⁻²⁴ (IEEE 754, to the nearest)."""
 _GPU_MOST: Final = 2048
 """Rows that FAISS returns from a GPU at the most."""
 
 Scores = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-class Originals(Protocol):
-    """Float32 vectors that can be had by row: an array, or a file of them."""
-
-    def __getitem__(self, rows: Rows, /) -> NDArray[np.float32]:
-        """Return the vectors of some rows, [m, 512]."""
-        ...
 
 
 class Kind(StrEnum):
@@ -157,7 +139,7 @@ class _Float32(Engine, ABC):
 
     def above(self, query: NDArray[np.float32], radius: float, mask: Mask) -> Rows:
         """Scan all rows."""
-        chosen = faiss().SearchParameters(sel=_selector(mask))
+        chosen = faiss().SearchParameters(sel=selector(mask))
         rows: Rows = self._flat.range_search(query[None], radius, params=chosen)[2]
         return rows
 
@@ -173,7 +155,7 @@ class _Float32(Engine, ABC):
     def _scan(self, query: NDArray[np.float32], count: int, mask: Mask) -> tuple[Scores, Rows]:
         # A selector also when it leaves all: FAISS 1.15 then answers one query over 200,000 rows in
         # 15 ms, and without in 30 to 70 ms.
-        chosen = faiss().SearchParameters(sel=_selector(mask))
+        chosen = faiss().SearchParameters(sel=selector(mask))
         scores, rows = self._flat.search(query[None], count, params=chosen)
         return scores[0], rows[0]
 
@@ -192,7 +174,7 @@ class Exact(_Float32):
     def of(cls, vectors: NDArray[np.float32]) -> Exact:
         """Copy vectors [n, 512], which need not be contiguous."""
         core = faiss().IndexFlatIP(EMBEDDING_DIM)
-        _add(core, vectors)
+        add_rows(core, vectors)
         return cls(core)
 
     def nominate(
@@ -200,120 +182,6 @@ class Exact(_Float32):
     ) -> tuple[Scores, Rows]:
         """Scan all rows, always."""
         return self._scan(query, count, mask)
-
-
-@dataclass(frozen=True)
-class Probes:
-    """How many lists are looked at: few for a query like the rows, more for one that lies apart.
-
-    Attributes
-    ----------
-    near, far : int
-        Lists; `far` is as many as `near`, or more.
-    reach : float
-        Squared distance of a query to the nearest centre beyond which it counts as far.
-    """
-
-    near: int
-    far: int
-    reach: float
-
-    def of(self, distance: float) -> int:
-        """Return the number of lists for a query at this squared distance."""
-        return self.near if distance <= self.reach else self.far
-
-
-@final
-class Compressed(Engine):
-    """Half-precision vectors in inverted lists (FAISS ``IndexIVFScalarQuantizer``, fp16).
-
-    The float32 vectors stay in a file, of which the few that were nominated are read.
-
-    The lists are those of k-means with Euclidean distances, whose centres are shorter the wider
-    their rows lie apart: ranked so, half as many lists hold the neighbours of a query as when they
-    are ranked by angle.  They are made in the subspace of the `_AXES` main axes, in a third of the
-    time; the rest of the coordinates moved no neighbour further off.
-
-    Attributes
-    ----------
-    probes : Probes
-        How many lists a nomination looks at.
-    """
-
-    kind = Kind.COMPRESSED
-    slack = _HALF_BOUND + ROUNDING_BOUND
-
-    def __init__(self, core: Any, originals: Originals, *, probes: Probes) -> None:
-        self.core = core
-        self.probes = probes
-        self._originals = originals
-
-    @classmethod
-    def of(cls, vectors: NDArray[np.float32], *, lists: int, seed: int) -> Compressed:
-        """Sort vectors [n, 512] into lists by k-means; a query looks at all of them at first."""
-        library = faiss()
-        sample = np.sort(
-            np.random.default_rng(seed).permutation(len(vectors))[: _KMEANS_ROWS * lists]
-        )
-        axes = _main_axes(vectors[sample])
-        parts = library.Kmeans(
-            axes.shape[1],
-            lists,
-            niter=_KMEANS_ROUNDS,
-            seed=seed,
-            min_points_per_centroid=1,  # a store may be small: then it is no worse than a scan
-        )
-        parts.train(vectors[sample] @ axes)
-        centres = library.IndexFlatL2(EMBEDDING_DIM)
-        # Where the other coordinates are 0, distances to the centres rank as in the subspace.
-        centres.add(parts.centroids @ axes.T)
-        core = library.IndexIVFScalarQuantizer(
-            centres,
-            EMBEDDING_DIM,
-            lists,
-            library.ScalarQuantizer.QT_fp16,
-            library.METRIC_INNER_PRODUCT,
-            False,  # codes are of the vectors, not of what the centres leave
-        )
-        core.train(vectors[sample])  # nothing is left to be learnt
-        for rows in _chunks(len(vectors)):
-            part = np.ascontiguousarray(vectors[rows])
-            _, list_of = parts.index.search(part @ axes, 1)
-            core.add_core(
-                len(part), library.swig_ptr(part), None, library.swig_ptr(list_of.ravel())
-            )
-        return cls(core, vectors, probes=Probes(lists, lists, 0.0))
-
-    def nominate(
-        self, query: NDArray[np.float32], count: int, mask: Mask, *, whole: bool
-    ) -> tuple[Scores, Rows]:
-        """Scan the lists nearest to the query, or all of them."""
-        lists = int(self.core.nlist)
-        if not whole:
-            distances, _ = self.core.quantizer.search(query[None], 1)
-            lists = self.probes.of(float(distances[0, 0]))
-        chosen = faiss().SearchParametersIVF(sel=_selector(mask), nprobe=lists)
-        return _found(*self.core.search(query[None], count, params=chosen))
-
-    def above(self, query: NDArray[np.float32], radius: float, mask: Mask) -> Rows:
-        """Scan all lists."""
-        chosen = faiss().SearchParametersIVF(sel=_selector(mask), nprobe=int(self.core.nlist))
-        rows: Rows = self.core.range_search(query[None], radius, params=chosen)[2]
-        return rows
-
-    def read(self, rows: Rows) -> NDArray[np.float32]:
-        """Read the rows where they lie."""
-        return self._originals[rows]
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether a query looks at all lists."""
-        return bool(self.probes.near >= self.core.nlist)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Of codes, row numbers of 64 bits, and the float32 centroids of the lists."""
-        return len(self) * (ROW_BYTES // 2 + 8) + int(self.core.nlist) * ROW_BYTES
 
 
 @final
@@ -338,7 +206,7 @@ class Hnsw(_Float32):
         """Link vectors [n, 512] to `HNSW_LINKS` neighbours each; minutes for 200,000."""
         library = faiss()
         core = library.IndexHNSWFlat(EMBEDDING_DIM, HNSW_LINKS, library.METRIC_INNER_PRODUCT)
-        _add(core, vectors)
+        add_rows(core, vectors)
         return cls(core, breadth=HNSW_LINKS)
 
     def nominate(
@@ -348,8 +216,8 @@ class Hnsw(_Float32):
         if whole:
             return self._scan(query, count, mask)
         breadth = max(self.breadth, count)
-        chosen = faiss().SearchParametersHNSW(sel=_selector(mask), efSearch=breadth)
-        return _found(*self.core.search(query[None], count, params=chosen))
+        chosen = faiss().SearchParametersHNSW(sel=selector(mask), efSearch=breadth)
+        return found_rows(*self.core.search(query[None], count, params=chosen))
 
     @property
     def memory_bytes(self) -> int:
@@ -412,28 +280,24 @@ class OnGpu(_Float32):
         return scores[0][kept][:count], rows[0][kept][:count]
 
 
-def _add(core: Any, vectors: NDArray[np.float32]) -> None:
-    for rows in _chunks(len(vectors)):
+def add_rows(core: Any, vectors: NDArray[np.float32]) -> None:
+    """Add vectors [n, 512] to a FAISS index, part by part."""
+    for rows in chunks(len(vectors)):
         core.add(np.ascontiguousarray(vectors[rows]))
 
 
-def _chunks(n: int) -> Iterator[slice]:
+def chunks(n: int) -> Iterator[slice]:
+    """Yield `n` rows part by part, so that no copy of all is made."""
     for start in range(0, n, _ADD_ROWS):
         yield slice(start, start + _ADD_ROWS)
 
 
-def _main_axes(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the axes [512, `_AXES`] along which vectors are longest (not centred)."""
-    _, axes = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))
-    main: NDArray[np.float32] = np.ascontiguousarray(axes[:, -_AXES:], np.float32)
-    return main
-
-
-def _found(scores: NDArray[np.float32], rows: Rows) -> tuple[Scores, Rows]:
+def found_rows(scores: NDArray[np.float32], rows: Rows) -> tuple[Scores, Rows]:
     """Return what one query found, without the places that stayed empty."""
     there = rows[0] >= 0
     return scores[0][there], rows[0][there]
 
 
-def _selector(mask: Mask) -> Any:
+def selector(mask: Mask) -> Any:
+    """Return what tells FAISS which rows it may name."""
     return faiss().IDSelectorBitmap(np.packbits(mask, bitorder="little"))

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import EMBEDDING_DIM, Level
-from index.engines import ROW_BYTES, Compressed, Engine, Exact, Hnsw, Kind, OnGpu, Probes, faiss
+from index.compressed import Compressed, Probes
+from index.engines import ROW_BYTES, Engine, Exact, Hnsw, Kind, OnGpu, faiss
 from index.keys import Keys, check_vectors
 from index.row_file import RowFile
 from index.tuning import Recall, draw_trials, recall_of, tuned_breadth, tuned_probes

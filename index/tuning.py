@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schema import EMBEDDING_DIM
-from index.engines import Compressed, Engine, Hnsw, Kind, Probes, faiss
+from index.compressed import Compressed, Probes
+from index.engines import Engine, Hnsw, Kind, faiss
 
 COMPRESSED_FROM: Final = 100_000
 """Rows from which on a scan of all of them is slower than people want to wait for, about 10 ms."""

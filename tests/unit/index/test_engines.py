@@ -7,16 +7,8 @@ import pytest
 
 from benchmarks.made_vectors import World
 from core.errors import UsageError
-from index.engines import (
-    ROW_BYTES,
-    Compressed,
-    Exact,
-    Hnsw,
-    Kind,
-    OnGpu,
-    Probes,
-    faiss,
-)
+from index.compressed import Compressed, Probes
+from index.engines import ROW_BYTES, Exact, Hnsw, Kind, OnGpu, faiss
 from index.row_file import RowFile
 from index.search import exact_scores
 

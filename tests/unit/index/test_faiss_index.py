@@ -15,7 +15,8 @@ import pytest
 from benchmarks.made_vectors import World
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import Level
-from index.engines import Compressed, Kind
+from index.compressed import Compressed
+from index.engines import Kind
 from index.faiss_index import ABOUT_FILE, IndexInfo, VectorIndex
 from index.keys import Keys, check_vectors
 from tests.support.store_cases import vectors

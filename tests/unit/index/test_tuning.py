@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.made_vectors import World
-from index.engines import Compressed, Exact, Hnsw, Kind, Probes
+from index.compressed import Compressed, Probes
+from index.engines import Exact, Hnsw, Kind
 from index.search import exact_scores
 from index.tuning import choose_kind, draw_trials, recall_of, tuned_breadth, tuned_probes
 
