@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.schema import EMBEDDING_DIM
-from index.engines import Engine, Exact
+from index.engines import ROUNDING_BOUND, Engine, Exact
 from index.faiss_index import VectorIndex
 from index.keys import Keys, check_vectors
 from index.tuning import nominations
@@ -261,7 +261,8 @@ class _Part:
     ) -> _Nominated:
         """Return every row of `mask` that may score `score` or more."""
         # The engine's score of such a row is at least score - slack; it returns what is above.
-        rows = self.engine.above(query, float(np.float32(score - 2 * self.engine.slack)), mask)
+        radius = float(np.float32(score - self.engine.slack - ROUNDING_BOUND))
+        rows = self.engine.above(query, radius, mask)
         return _Nominated(self.live_rows[rows], self._exact(rows, query), -np.inf)
 
     def _exact(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:

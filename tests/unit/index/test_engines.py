@@ -144,9 +144,11 @@ def test_a_gpu_finds_what_the_processor_finds():
 
 def test_a_file_of_rows(tmp_path):
     path = tmp_path / "rows.f32"
-    path.write_bytes(ROWS[:5].tobytes())
+    path.write_bytes(ROWS[:900].tobytes())
     file = RowFile(path)
     path.unlink()  # as when another index takes the place of this one
-    assert (file[np.array([4, 1])] == ROWS[[4, 1]]).all()
-    with pytest.raises(OSError, match="row 5 of the vectors cannot be read"):
-        file[np.array([5])]
+    for rows in ([4, 1], [], [899, *range(400), 7]):
+        assert (file[np.array(rows, np.int64)] == ROWS[rows]).all()
+    for beyond in ([900], range(600, 901)):
+        with pytest.raises(OSError, match="row 900 of the vectors cannot be read"):
+            file[np.array(beyond)]
