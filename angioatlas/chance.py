@@ -91,7 +91,7 @@ class ChanceCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ready: dict[Path, tuple[Position, Calibration]] = {}
+        self._ready: dict[Path, tuple[Position, Calibration | int]] = {}
 
     def clear(self) -> None:
         """Remove every saved calibration of the store."""
@@ -124,18 +124,17 @@ class ChanceCache:
         nothing = pd.DataFrame({"chance": np.nan, "chance_is_bound": False}, range(len(scores)))
         if not len(scores):
             return Meaning(nothing, None)
-        patients = pc.count_distinct(keys["patient_id"]).as_py()
-        if patients < FEWEST_PATIENTS:
+        calibration = self._of(scorer, reader)
+        if isinstance(calibration, int):
             return Meaning(
                 nothing,
-                f"what a score means cannot be told of {patients} patients: it needs "
+                f"what a score means cannot be told of {calibration} patients: it needs "
                 f"{FEWEST_PATIENTS}",
             )
         searched = int(include.sum())
         if patient_id is not None:
             own = pc.equal(keys["patient_id"], patient_id).to_numpy(zero_copy_only=False)
             searched -= int((include & own).sum())
-        calibration = self._of(scorer, reader)
         told = [calibration.counts.expected(float(score), searched) for score in scores]
         columns = pd.DataFrame(
             {
@@ -147,13 +146,18 @@ class ChanceCache:
         note = f"chance is that of store version {version}"
         return Meaning(columns, None if version == scorer.snapshot.version else note)
 
-    def _of(self, scorer: Scorer, reader: TextEmbedder | None) -> Calibration:
+    def _of(self, scorer: Scorer, reader: TextEmbedder | None) -> Calibration | int:
+        """Return the calibration, or the number of patients where they are too few for one."""
         name = scorer.name if reader is None else f"{reader.text_id}-{scorer.name}"
         place = self.folder / scorer.encoder_id / f"{name}.json"
         position = Position(scorer.snapshot.version, scorer.snapshot.deletions)
         ready = self._ready.get(place)
         if ready is None or ready[0] != position:
-            ready = (position, self._usable(place, scorer) or self._made(place, scorer, reader))
+            patients = int(pc.count_distinct(scorer.keys["patient_id"]).as_py())
+            told: Calibration | int = patients
+            if patients >= FEWEST_PATIENTS:
+                told = self._usable(place, scorer) or self._made(place, scorer, reader)
+            ready = (position, told)
             self._ready[place] = ready
         return ready[1]
 

@@ -6,7 +6,7 @@ predicates; what is not wanted and no column tells is taken away from the query'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -19,6 +19,7 @@ from angioatlas.filters import rows_of_view_where
 from angioatlas.statement_columns import columns_of, predicate_of
 from core.schema import EMBEDDING_DIM, Level
 from embedder.encoders.spec import Coverage, TextEmbedder
+from index.late import unit
 from index.query.parse import parse
 from index.query.prompts import absence_of, prompts_of
 from index.query.statement import ParsedQuery, Statement
@@ -35,7 +36,7 @@ ENOUGH_KNOWN: Final = 0.5
 it, and with them those of which it is not known."""
 
 
-Columns = Callable[[Collection[str]], pa.Table]
+Columns = Callable[[frozenset[str]], pa.Table]
 """Given names of columns, returns one row a study or video, with its uid and those that exist."""
 
 
@@ -92,7 +93,7 @@ class Question:
     notes : tuple of str
         What the asker should know of how it was read.
     columns : frozenset of str
-        What its predicates name.
+        That could tell whether its statements hold; its predicates name no others.
     """
 
     parts: tuple[Part, ...]
@@ -135,7 +136,7 @@ class Question:
         total = np.mean(wanted, axis=0) if wanted else np.zeros(EMBEDDING_DIM)
         for texts in self.negatives:
             total = total - NEGATIVE_WEIGHT * _mean(reader, texts)
-        return _unit(total).astype(np.float32)
+        return unit(total).astype(np.float32)
 
 
 def ask(parsed: ParsedQuery, known: Mapping[str, float], level: Level) -> Question:
@@ -154,18 +155,17 @@ def ask(parsed: ParsedQuery, known: Mapping[str, float], level: Level) -> Questi
     Question
         Every statement and every word that was not understood is in one of its parts.
     """
-    parts, notes, named = [], [], set()
+    parts, notes = [], []
     for statement in parsed.statements:
         part, said = _part(parsed, statement, known, level)
         parts.append(part)
         notes += said
-        named |= {*columns_of(statement)} if part.where else set()
     if parsed.unknown:
         notes.append(f"not understood: {', '.join(dict.fromkeys(parsed.not_understood))}")
     parts += [Part(text, "", Ranks.PLAIN, prompts=(text,)) for text in parsed.unclear]
     if len(parts) == 1 and parts[0].ranks is Ranks.PROMPT and not parts[0].where:
         parts = [replace(parts[0], typed=parsed.text)]
-    question = Question(tuple(parts), tuple(notes), frozenset(named))
+    question = Question(tuple(parts), tuple(notes), _columns(parsed))
     return question if question.prompts else _ranked_by_what_there_is(question, parsed)
 
 
@@ -198,7 +198,7 @@ def understand(text: str, reader: TextEmbedder, level: Level, columns: Columns) 
     if not parsed.statements:
         part = Part(text, "", Ranks.PLAIN, prompts=(text,))
         return Question((part,), ("no clinical word was understood: searched as plain text",))
-    named = {column for statement in parsed.statements for column in columns_of(statement)}
+    named = _columns(parsed)
     known = shares_known(columns(named)) if named else {}
     question = ask(parsed, known, level)
     # A stretch of which the encoder has met no word would only add noise.
@@ -207,6 +207,10 @@ def understand(text: str, reader: TextEmbedder, level: Level, columns: Columns) 
         for part in question.parts
     )
     return replace(question, parts=parts) if any(part.ranks for part in parts) else question
+
+
+def _columns(parsed: ParsedQuery) -> frozenset[str]:
+    return frozenset(column for each in parsed.statements for column in columns_of(each))
 
 
 def chosen_by(
@@ -339,9 +343,4 @@ def _lacking(read: str, lacking: Sequence[str], known: Mapping[str, float]) -> s
 
 
 def _mean(reader: TextEmbedder, texts: Sequence[str]) -> NDArray[np.float64]:
-    return _unit(reader.encode(texts).astype(np.float64).mean(axis=0))
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    length = float(np.linalg.norm(vector))
-    return vector / length if length else vector
+    return unit(reader.encode(texts).astype(np.float64).mean(axis=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -66,9 +67,9 @@ def filter_view(
 
 def columns_of_view(
     snapshot: Snapshot, level: Level, encoder_id: str
-) -> Callable[[Collection[str]], pa.Table]:
-    """Return what makes, of names, the columns of a `filter_view` that have them."""
-    return lambda names: filter_view(snapshot, level, encoder_id=encoder_id, names=names)
+) -> Callable[[frozenset[str]], pa.Table]:
+    """Return what makes, of names, the columns of a `filter_view` that have them, each set once."""
+    return cache(lambda names: filter_view(snapshot, level, encoder_id=encoder_id, names=names))
 
 
 def rows_where(

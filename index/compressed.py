@@ -92,10 +92,9 @@ class Compressed(Engine):
     def of(cls, vectors: NDArray[np.float32], *, lists: int, seed: int) -> Compressed:
         """Sort vectors [n, 512] into lists by k-means; a query looks at all of them at first."""
         library = faiss()
-        sample = np.sort(
-            np.random.default_rng(seed).permutation(len(vectors))[: _KMEANS_ROWS * lists]
-        )
-        axes = _main_axes(vectors[sample])
+        drawn = np.random.default_rng(seed).permutation(len(vectors))[: _KMEANS_ROWS * lists]
+        sample = vectors[np.sort(drawn)]
+        axes = _main_axes(sample)
         parts = library.Kmeans(
             axes.shape[1],
             lists,
@@ -103,7 +102,7 @@ class Compressed(Engine):
             seed=seed,
             min_points_per_centroid=1,  # a store may be small: then it is no worse than a scan
         )
-        parts.train(vectors[sample] @ axes)
+        parts.train(sample @ axes)
         centres = library.IndexFlatL2(EMBEDDING_DIM)
         # Where the other coordinates are 0, distances to the centres rank as in the subspace.
         centres.add(parts.centroids @ axes.T)
@@ -115,7 +114,7 @@ class Compressed(Engine):
             library.METRIC_INNER_PRODUCT,
             False,  # codes are of the vectors, not of what the centres leave
         )
-        core.train(vectors[sample])  # nothing is left to be learnt
+        core.train(sample)  # nothing is left to be learnt
         for rows in chunks(len(vectors)):
             part = np.ascontiguousarray(vectors[rows])
             _, list_of = parts.index.search(part @ axes, 1)

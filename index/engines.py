@@ -203,7 +203,7 @@ class Hnsw(_Float32):
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> Hnsw:
-        """Link vectors [n, 512] to `HNSW_LINKS` neighbours each; minutes for 200,000."""
+        """Link vectors [n, 512] to `HNSW_LINKS` neighbours each; half a minute for 200,000."""
         library = faiss()
         core = library.IndexHNSWFlat(EMBEDDING_DIM, HNSW_LINKS, library.METRIC_INNER_PRODUCT)
         add_rows(core, vectors)

@@ -116,7 +116,7 @@ class VectorIndex:
         info : IndexInfo
             What they are.
         kind : Kind
-            A compressed index needs 64 rows or more.
+            Of no rows every index is exact.
         texts : array [t, 512], float32, optional
             Vectors of sentences, that approximate kinds are tuned and measured on besides rows.
         seed : int
@@ -125,8 +125,8 @@ class VectorIndex:
         Raises
         ------
         UsageError
-            When shapes differ, a vector is not finite or not of length 1, there are too few rows,
-            or no GPU is there for an index on a GPU.
+            When shapes differ, a vector is not finite or not of length 1, or no GPU is there for
+            an index on a GPU.
         """
         check_vectors(vectors, len(keys))
         if kind is Kind.EXACT or len(keys) == 0:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.schema import EMBEDDING_DIM
-from index.engines import ROUNDING_BOUND, Engine, Exact
+from index.engines import ROUNDING_BOUND, Engine, Exact, Kind
 from index.faiss_index import VectorIndex
 from index.keys import Keys, check_vectors
 from index.tuning import nominations
@@ -71,10 +71,18 @@ class Searchable:
 
     Made by `Searchable.attach`, once for each snapshot; searching it changes nothing, so threads
     may share it.
+
+    Attributes
+    ----------
+    live : Keys
+        What is searched.
+    kind : Kind
+        Of the index; what it lacks is always looked at row by row.
     """
 
-    def __init__(self, live: Keys, parts: list[_Part]) -> None:
+    def __init__(self, live: Keys, parts: list[_Part], kind: Kind) -> None:
         self.live = live
+        self.kind = kind
         self._parts = [part for part in parts if len(part.engine)]
         self._alive = [part.live_rows >= 0 for part in self._parts]
         # Place of each row in the byte order of uids, to break ties.
@@ -113,7 +121,7 @@ class Searchable:
             vectors = fetch(fresh)
             check_vectors(vectors, len(fresh))
             parts.append(_Part(Exact.of(vectors), fresh))
-        return cls(live, parts)
+        return cls(live, parts, Kind.EXACT if index is None else index.engine.kind)
 
     def __len__(self) -> int:
         return len(self.live)
@@ -160,12 +168,13 @@ class Searchable:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
             raise UsageError(f"k is {k!r}; expected a whole number from 1")
         wanted = self._wanted(include, exclude)
-        count = len(self) if wanted is None else int(np.count_nonzero(wanted))
+        count = int(np.count_nonzero(wanted))
         k = min(int(k), count)
         if k == 0:
             return [_no_hits() for _ in queries]
         whole = k > QUICK_K or count < THOROUGH_SHARE * len(self)
-        masks = [part.mask(wanted) for part in self._parts] if wanted is not None else self._alive
+        every = count == len(self)
+        masks = self._alive if every else [part.mask(wanted) for part in self._parts]
         return [self._best(query, k, masks, whole=whole) for query in queries]
 
     def _best(
@@ -189,10 +198,7 @@ class Searchable:
 
     def _wanted(
         self, include: NDArray[np.bool_] | None, exclude: Collection[str]
-    ) -> NDArray[np.bool_] | None:
-        """Return which live rows are wanted; None: all of them."""
-        if include is None and not exclude:
-            return None
+    ) -> NDArray[np.bool_]:
         wanted = np.ones(len(self.live), bool)
         if include is not None:
             if include.shape != wanted.shape or include.dtype != np.bool_:

@@ -16,16 +16,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analytics.resampling import bootstrap, percentile_interval
 from angioatlas.clinical import Read
+from angioatlas.evaluation import intervals
 from angioatlas.evaluation.queries import Queries, Query, Rows
 from angioatlas.evaluation.scan import blocks, ranking, scan
 from core.errors import EncoderError
 from core.schema import Level
 from index.quality import Found, measure, measures
 
-REPEATS: Final = 1000
-"""Bootstrap samples."""
 TEXT: Final = "text"
 ReadText = Callable[[str], Read]
 _MEANS: Final = {"AP": "mAP", "RR": "MRR"}
@@ -224,7 +222,7 @@ def _of_texts(
     rng = np.random.default_rng(seed)
     patients = int(rows.patient.max()) + 1
     samples = []
-    for _ in range(REPEATS):
+    for _ in range(intervals.REPEATS):
         drawn = np.bincount(rng.integers(0, patients, patients), minlength=patients)
         values = [
             each.values
@@ -233,7 +231,7 @@ def _of_texts(
             for each in answers
         ]
         samples.append(_mean(np.array(values)))
-    low, high = _interval(np.array(samples), rows.patient)
+    low, high = intervals.limits(np.array(samples), rows.patient)
     # It hangs on the best row alone, which a third of the samples lack and none surpasses: where
     # texts rank weakly, such intervals cover 84 % in simulations.
     alone = [*measures(k)].index("RR")
@@ -246,8 +244,7 @@ def _of_rows(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values = np.array([each.values for each in answers])
     patient = rows.patient[[each.row for each in answers if each.row is not None]]
-    samples = bootstrap(lambda i: values[i].mean(axis=0), patient, repeats=REPEATS, seed=seed)
-    return _interval(samples, patient)
+    return intervals.mean_interval(values, patient, seed=seed)
 
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -255,14 +252,6 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     told = ~np.isnan(values[:, 0])
     width = values.shape[1]
     return values[told].mean(axis=0) if told.any() else np.full(width, np.nan)
-
-
-def _interval(
-    samples: NDArray[np.float64], patient: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(np.unique(patient)) < 2:
-        return np.full(samples.shape[1], np.nan), np.full(samples.shape[1], np.nan)
-    return percentile_interval(samples)
 
 
 def _summary(

@@ -10,14 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from analytics.resampling import bootstrap, percentile_interval
+from angioatlas.evaluation.intervals import mean_interval
 from angioatlas.evaluation.scan import blocks, ranking, scan
 from core.errors import UsageError
 from core.schema import Level
 from index.quality import PERSISTENCE, jaccard, rank_biased_overlap, shared
 
-REPEATS: Final = 1000
-"""Bootstrap samples."""
 DEPTH: Final = 100
 """Ranks that rank-biased overlap reads; those beyond have 0.0002 % of the weight at p = 0.9."""
 
@@ -119,7 +117,7 @@ def neighbour_overlap(
             "embed the same studies with both encoders, or ask for fewer with -k",
         )
     values = np.array(found)
-    low, high = _interval(values, np.array(whose), seed)
+    low, high = mean_interval(values, np.array(whose), seed=seed)
     return (
         pd.DataFrame(
             {
@@ -136,15 +134,6 @@ def neighbour_overlap(
 
 def _compared(in_both: NDArray[np.int64], k: int) -> tuple[float, float]:
     return jaccard(float(in_both[k - 1]), k), rank_biased_overlap(in_both)
-
-
-def _interval(
-    values: NDArray[np.float64], patient: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(np.unique(patient)) < 2:
-        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    samples = bootstrap(lambda i: values[i].mean(axis=0), patient, repeats=REPEATS, seed=seed)
-    return percentile_interval(samples)
 
 
 def _by_chance(rows: int, k: int) -> list[float]:

@@ -78,18 +78,13 @@ class Evaluation(Searches):
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             ready = self._caches.indexes.searchable(snapshot, space, level)
-            kinds = [
-                each.kind
-                for each in self._caches.indexes.saved()
-                if (each.encoder_id, each.level) == (space, level)
-            ]
             return index_quality(
                 lambda query, k, include: ready.search(query, k=k, include=include).rows,
                 snapshot.vectors(space, level)[1],
                 level=level,
                 encoder_id=space,
                 store_version=snapshot.version,
-                kind=", ".join(kinds),
+                kind=ready.kind.value,
                 reader=self._text_reader(space),
                 k=k,
                 queries=queries,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from angioatlas.clinical import Read
-from angioatlas.evaluation import labelled
+from angioatlas.evaluation import intervals
 from angioatlas.evaluation.labelled import evaluate
 from angioatlas.evaluation.queries import Queries, Query, Rows
 from core.schema import EMBEDDING_DIM, Level
@@ -73,13 +73,13 @@ def texts(grades) -> Iterator[Query]:
 def text_coverage(monkeypatch, *, count, times, repeats, worlds, apart=1.5):
     """Return how often intervals over patients of the store cover the mean of many stores."""
     rng = np.random.default_rng(7)
-    monkeypatch.setattr(labelled, "REPEATS", 1)
+    monkeypatch.setattr(intervals, "REPEATS", 1)
     truth = 0
     for _ in range(worlds):
         patient, grades, scores = draw(rng, 300, count, apart)
         table = asked([*texts(grades)], rows_of(patient), placed(scores))
         truth = truth + table["value"] / worlds
-    monkeypatch.setattr(labelled, "REPEATS", repeats)
+    monkeypatch.setattr(intervals, "REPEATS", repeats)
     covered = []
     for seed in range(times):
         patient, grades, scores = draw(rng, 300, count, apart)
@@ -95,7 +95,7 @@ def study_coverage(monkeypatch, *, times, repeats):
     store = patient < 300
     rows, vectors = rows_of(patient), placed(scores / np.linalg.norm(scores, axis=1)[:, None] * 39)
     kind = grades.argmax(axis=1)
-    monkeypatch.setattr(labelled, "REPEATS", 1)
+    monkeypatch.setattr(intervals, "REPEATS", 1)
 
     def of(chosen):
         return [
@@ -105,7 +105,7 @@ def study_coverage(monkeypatch, *, times, repeats):
 
     everybody = np.flatnonzero(~store)
     truth = asked(of(everybody), rows, vectors)["value"]
-    monkeypatch.setattr(labelled, "REPEATS", repeats)
+    monkeypatch.setattr(intervals, "REPEATS", repeats)
     covered = []
     for seed in range(times):
         drawn = rng.choice(np.arange(300, 1200), 80, replace=False)
