@@ -361,10 +361,8 @@ def _torch_works() -> None:
 
 
 def _note(index: VectorIndex) -> str:
-    probes = getattr(index.engine, "probes", None)
-    if probes is None:
-        return ""
-    return f"{index.engine.core.nlist} lists, {probes.near} probes, {probes.far} for far queries"
+    breadth = getattr(index.engine, "breadth", None)
+    return "" if breadth is None else f"{breadth} drafts for each that is nominated"
 
 
 def markdown(figures: dict[str, Any]) -> str:

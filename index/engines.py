@@ -7,20 +7,22 @@ in float64.  What kinds differ in is how the rows are found that are worth that:
 kind          holds                                                          nominates from
 ============  =============================================================  =====================
 exact         float32 vectors                                                all rows
-compressed    half-precision vectors in inverted lists; float32 on disk      the nearest lists,
-                                                                             or all rows
+compressed    half-precision vectors, and their main axes; float32 on disk   the best along the
+                                                                             axes, or all rows
 hnsw          float32 vectors and a graph of neighbours                      the graph, or all rows
 gpu           what `exact` holds, and a copy on the GPU                      all rows
 ============  =============================================================  =====================
 
-FAISS is asked one query at a time, in one thread: its parallel loops and those of PyTorch use two
-OpenMP runtimes, whose threads wait for each other busily when both live in one process.
+FAISS is asked one query at a time, in one thread (`one_thread`): its parallel loops and those of
+PyTorch use two OpenMP runtimes, whose threads wait for each other busily when both live in one
+process.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from types import ModuleType
 from typing import Any, ClassVar, Final, final
@@ -63,6 +65,18 @@ class Kind(StrEnum):
 def faiss() -> ModuleType:
     """Return FAISS, or say which extra installs it."""
     return import_optional("faiss", needed_for="the search index", extra="cpu")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep FAISS, as this thread calls it, from opening threads of its own."""
+    library = faiss()
+    before = library.omp_get_max_threads()
+    library.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        library.omp_set_num_threads(before)
 
 
 class Engine(ABC):
@@ -281,15 +295,9 @@ class OnGpu(_Float32):
 
 
 def add_rows(core: Any, vectors: NDArray[np.float32]) -> None:
-    """Add vectors [n, 512] to a FAISS index, part by part."""
-    for rows in chunks(len(vectors)):
-        core.add(np.ascontiguousarray(vectors[rows]))
-
-
-def chunks(n: int) -> Iterator[slice]:
-    """Yield `n` rows part by part, so that no copy of all is made."""
-    for start in range(0, n, _ADD_ROWS):
-        yield slice(start, start + _ADD_ROWS)
+    """Add vectors [n, 512] to a FAISS index, part by part: no copy of all is made."""
+    for start in range(0, len(vectors), _ADD_ROWS):
+        core.add(np.ascontiguousarray(vectors[start : start + _ADD_ROWS]))
 
 
 def found_rows(scores: NDArray[np.float32], rows: Rows) -> tuple[Scores, Rows]:

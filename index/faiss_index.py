@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import time
 import uuid
@@ -25,14 +24,14 @@ from numpy.typing import NDArray
 
 from core.errors import NotFoundError, StoreError, UsageError
 from core.schema import EMBEDDING_DIM, Level
-from index.compressed import Compressed, Probes
+from index.compressed import Compressed
 from index.engines import ROW_BYTES, Engine, Exact, Hnsw, Kind, OnGpu, faiss
 from index.keys import Keys, check_vectors
 from index.row_file import RowFile
-from index.tuning import Recall, draw_trials, recall_of, tuned_breadth, tuned_probes
+from index.tuning import Recall, draw_trials, recall_of, tuned_drafts, tuned_walk
 
 ABOUT_FILE: Final = "index.json"
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 _COPY_ROWS: Final = 8192
 _ABANDONED_S: Final = 86_400.0
 """Age at which a file that no index names is taken for the rest of a killed save."""
@@ -120,7 +119,7 @@ class VectorIndex:
         texts : array [t, 512], float32, optional
             Vectors of sentences, that approximate kinds are tuned and measured on besides rows.
         seed : int
-            Of k-means, and of the queries that are drawn.
+            Of the rows and queries that are drawn.
 
         Raises
         ------
@@ -136,11 +135,11 @@ class VectorIndex:
         tuning, measuring = draw_trials(vectors, texts, seed=seed)
         engine: Compressed | Hnsw
         if kind is Kind.COMPRESSED:
-            engine = Compressed.of(vectors, lists=list_count(len(keys)), seed=seed)
-            engine.probes = tuned_probes(engine, tuning)
+            engine = Compressed.of(vectors, seed=seed)
+            engine.breadth = tuned_drafts(engine, tuning)
         else:
             engine = Hnsw.of(vectors)
-            engine.breadth = tuned_breadth(engine, tuning)
+            engine.breadth = tuned_walk(engine, tuning)
         return cls(
             info, keys, engine, recall_of(engine, measuring, far_are_texts=texts is not None)
         )
@@ -255,23 +254,15 @@ class VectorIndex:
         return cls(info, keys, engine, recall)
 
 
-def list_count(rows: int) -> int:
-    """Return the number of lists for `rows` rows: a power of two near twice their square root."""
-    return min(int(2 ** (1 + round(math.log2(rows) / 2))), rows)
-
-
 def _settings(engine: Engine) -> dict[str, Any]:
-    if isinstance(engine, Compressed):
-        return {"probes": asdict(engine.probes)}
-    return {"breadth": engine.breadth} if isinstance(engine, Hnsw) else {}
+    return {"breadth": engine.breadth} if isinstance(engine, Compressed | Hnsw) else {}
 
 
 def _engine(kind: Kind, core: Any, settings: dict[str, Any], originals: Path | None) -> Engine:
     if kind is Kind.COMPRESSED:
         if originals is None or originals.stat().st_size != core.ntotal * ROW_BYTES:
             raise ValueError("the file of the float32 vectors is not whole")
-        probes = Probes(**settings["probes"])
-        return Compressed(core, RowFile(originals), probes=probes)
+        return Compressed(core, RowFile(originals), **settings)
     if kind is Kind.HNSW:
         return Hnsw(core, **settings)
     flat = Exact(core)

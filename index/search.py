@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.schema import EMBEDDING_DIM
-from index.engines import ROUNDING_BOUND, Engine, Exact, Kind
+from index.engines import ROUNDING_BOUND, Engine, Exact, Kind, one_thread
 from index.faiss_index import VectorIndex
 from index.keys import Keys, check_vectors
 from index.tuning import nominations
@@ -175,7 +175,8 @@ class Searchable:
         whole = k > QUICK_K or count < THOROUGH_SHARE * len(self)
         every = count == len(self)
         masks = self._alive if every else [part.mask(wanted) for part in self._parts]
-        return [self._best(query, k, masks, whole=whole) for query in queries]
+        with one_thread():
+            return [self._best(query, k, masks, whole=whole) for query in queries]
 
     def _best(
         self, query: NDArray[np.float32], k: int, masks: list[NDArray[np.bool_]], *, whole: bool

@@ -1,4 +1,4 @@
-"""Which kind of index suits, how many lists a query looks at, and what that finds.
+"""Which kind of index suits, how broadly a query is looked for, and what that finds.
 
 Recall is measured on queries that the tuning never saw.  *Near* queries are rows of the index,
 whose own row does not count, as of "find similar cases".  *Far* ones lie apart from the rows, as
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schema import EMBEDDING_DIM
-from index.compressed import Compressed, Probes
+from index.compressed import Compressed
 from index.engines import Engine, Hnsw, Kind, faiss
 
 COMPRESSED_FROM: Final = 100_000
@@ -25,13 +25,12 @@ MEMORY_SHARE: Final = 0.25
 MEASURED_K: Final = 10
 TARGET: Final = 0.9995
 """Share of the true neighbours that the tuning asks for, of queries of both sorts."""
-_SPARE_NEAR: Final = 1.25
-_SPARE_FAR: Final = 2.0
-"""Lists that are looked at for each that the tuning asked for, since its queries are a sample: of
-those that lie apart a small one, with a long tail."""
-_BREADTHS: Final = (64, 128, 256, 512, 1024)
-_LIKE_ROWS: Final = 0.95
-"""Share of the rows that are as near to a centre as a query that counts as near."""
+_SPARE: Final = 4
+"""Drafts for each that the tuning asked for, since its queries are a sample of a distribution with
+a long tail, and a draft costs little."""
+_MOST_BREADTH: Final = 64
+"""Drafts for each nominated row at the most: of more, looking at all rows is as quick."""
+_WALKS: Final = (64, 128, 256, 512, 1024)
 _NEAR: Final = (200, 100)
 _FAR: Final = (200, 100)
 """Queries of each sort to tune on, and to measure on."""
@@ -120,44 +119,37 @@ def _tune(n: int, shares: tuple[int, int]) -> NDArray[np.bool_]:
     return np.arange(n) < math.ceil(n * shares[0] / sum(shares))
 
 
-def tuned_probes(engine: Compressed, trials: Trials) -> Probes:
-    """Return the fewest lists that hold `TARGET` of the true neighbours.
+def tuned_drafts(engine: Compressed, trials: Trials) -> int:
+    """Return how many rows to draft for each that is nominated, or 0 where no number suffices.
 
-    A neighbour is found by looking at as many lists as are nearer to the query than its own, and
-    that one; so one ranking of the lists tells the recall of every number of them.
+    It is `_SPARE` times the least that drafts `TARGET` of the true neighbours of queries of both
+    sorts.
     """
-    lists = int(engine.core.nlist)
-    distances, order = engine.core.quantizer.search(trials.queries, lists)
-    reach = float(np.quantile(distances[~trials.is_far, 0], _LIKE_ROWS))
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.broadcast_to(np.arange(lists), order.shape), axis=1)
-    there = trials.truth >= 0
-    holder = np.zeros(trials.truth.shape, np.int64)
-    holder[there] = _lists_of(engine, trials.truth[there])
-    needed = np.take_along_axis(place, holder, axis=1) + 1
-    apart = distances[:, 0] > reach
-    near = min(_enough(needed[~apart][there[~apart]], _SPARE_NEAR), lists)
-    far = min(_enough(needed[apart][there[apart]], _SPARE_FAR), lists)
-    return Probes(near, max(near, far), reach)
+    rows = nominations(MEASURED_K)
+    most = rows * _MOST_BREADTH // _SPARE
+    drafted = engine.drafts(trials.queries, min(most, len(engine)))
+    found = trials.truth[:, :, None] == drafted[:, None, :]
+    needed = np.where(found.any(axis=2), found.argmax(axis=2) + 1, np.inf)
+    needed[trials.truth < 0] = 1
+    enough = max(
+        float(np.quantile(part, TARGET, method="inverted_cdf"))
+        for part in (needed[trials.is_far], needed[~trials.is_far])
+        if len(part)
+    )
+    return math.ceil(_SPARE * enough / rows) if enough <= most else 0
 
 
-def _enough(needed: NDArray[np.int64], spare: float) -> int:
-    if len(needed) == 0:
-        return 1
-    return math.ceil(spare * float(np.quantile(needed, TARGET, method="inverted_cdf")))
-
-
-def tuned_breadth(engine: Hnsw, trials: Trials) -> int:
-    """Return the least of `_BREADTHS` that finds `TARGET` of the true neighbours, or the largest.
+def tuned_walk(engine: Hnsw, trials: Trials) -> int:
+    """Return the least of `_WALKS` that finds `TARGET` of the true neighbours, or the largest.
 
     Both sorts of queries must be answered so well.
     """
-    for breadth in _BREADTHS:
+    for breadth in _WALKS:
         engine.breadth = breadth
         found = recall_of(engine, trials, far_are_texts=False)
         if min(found.near, found.far) >= TARGET:
             return breadth
-    return _BREADTHS[-1]
+    return _WALKS[-1]
 
 
 def recall_of(engine: Engine, trials: Trials, *, far_are_texts: bool) -> Recall:
@@ -217,15 +209,3 @@ def _nearest(
         others = found[found != itself][:MEASURED_K]
         nearest[at, : len(others)] = others
     return nearest
-
-
-def _lists_of(engine: Compressed, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the list that each row is in."""
-    lists = np.empty(len(engine), np.int64)
-    inverted = engine.core.invlists
-    library = faiss()
-    for number in range(int(engine.core.nlist)):
-        size = inverted.list_size(number)
-        if size:
-            lists[library.rev_swig_ptr(inverted.get_ids(number), size)] = number
-    return lists[rows]

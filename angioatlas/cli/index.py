@@ -27,7 +27,7 @@ def build(
     kind: Annotated[
         IndexKind,
         typer.Option(
-            help="exact; compressed: half precision in lists, re-ranked exactly; hnsw: a graph; "
+            help="exact; compressed: half precision, re-ranked exactly; hnsw: a graph; "
             "gpu: exact, on a GPU; auto: exact up to 100,000 rows, then compressed."
         ),
     ] = "auto",

@@ -161,7 +161,7 @@ def test_texts_tune_what_is_approximate(tmp_path):
         facts = indexes.build(snapshot, "enc-a", Level.VIDEO, kind=Kind.COMPRESSED)
     assert asked == ["enc-a"]
     assert 0 <= facts.recall_at_10_far <= 1
-    assert facts.memory_mb == pytest.approx(12 * (1024 + 8) / 1e6 + 8 * 2048 / 1e6, abs=0.06)
+    assert facts.memory_mb == pytest.approx((12 * 1152 + 64 * 2048) / 1e6, abs=0.06)
     assert facts.disk_mb > facts.memory_mb
 
 

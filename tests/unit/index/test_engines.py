@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.made_vectors import World
 from core.errors import UsageError
-from index.compressed import Compressed, Probes
-from index.engines import ROW_BYTES, Exact, Hnsw, Kind, OnGpu, faiss
+from index.compressed import Compressed
+from index.engines import ROW_BYTES, Exact, Hnsw, Kind, OnGpu, faiss, one_thread
 from index.row_file import RowFile
 from index.search import exact_scores
 
@@ -20,7 +20,7 @@ SOME = np.random.default_rng(0).random(len(ROWS)) < 0.3
 
 def made(kind):
     if kind is Kind.COMPRESSED:
-        return Compressed.of(ROWS, lists=64, seed=0)
+        return Compressed.of(ROWS, seed=0)
     if kind is Kind.HNSW:
         return Hnsw.of(ROWS)
     flat = Exact.of(ROWS)
@@ -67,7 +67,7 @@ def test_rows_are_read_as_they_were(engine):
 def test_a_quick_nomination_stays_inside_the_mask(kind):
     engine = made(kind)
     if isinstance(engine, Compressed):
-        engine.probes = Probes(4, 8, 0.5)
+        engine.breadth = 2
     found = 0
     for query in QUERIES:
         _, rows = engine.nominate(query, 10, SOME, whole=False)
@@ -77,23 +77,28 @@ def test_a_quick_nomination_stays_inside_the_mask(kind):
     assert found > 0.7 * 10 * len(QUERIES)
 
 
-def test_a_far_query_is_looked_for_in_more_lists():
-    probes = Probes(near=3, far=30, reach=0.4)
-    assert [probes.of(0.4), probes.of(0.41)] == [3, 30]
+def test_what_the_main_axes_draft_is_nominated_by_the_whole_vectors():
     engine = made(Kind.COMPRESSED)
-    engine.probes = Probes(near=1, far=64, reach=0.0)
-    query = QUERIES[-1]
-    best = np.argsort(-exact_scores(ROWS, query))[:10]
-    assert set(engine.nominate(query, 60, EVERY, whole=False)[1].tolist()) >= set(best.tolist())
-    engine.probes = Probes(near=1, far=64, reach=4.0)
-    assert len(engine.nominate(query, 2000, EVERY, whole=False)[1]) < 2000
+    best = [np.argsort(-exact_scores(ROWS, query))[:10] for query in QUERIES]
+
+    def found(breadth):
+        engine.breadth = breadth
+        named = [engine.nominate(query, 12, EVERY, whole=False)[1] for query in QUERIES]
+        return np.mean([np.isin(b, n) for b, n in zip(best, named, strict=True)])
+
+    assert engine.breadth == 0
+    assert engine.is_exact
+    assert found(0) == 1
+    assert found(1) < found(20)
+    assert found(20) >= 0.995
+    assert not engine.is_exact
 
 
 def test_half_precision_loses_less_than_its_bound_which_is_not_absurd():
     """Also of rows with coordinates that half precision has no normal number for."""
     rows = ROWS * np.where(np.arange(512) % 3, 1, 1e-5).astype(np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    engine = Compressed.of(rows, lists=8, seed=0)
+    engine = Compressed.of(rows, seed=0)
     most = 0.0
     for query in rows[:40]:
         scores, found = engine.nominate(query, len(rows), EVERY, whole=True)
@@ -104,7 +109,7 @@ def test_half_precision_loses_less_than_its_bound_which_is_not_absurd():
 def test_what_each_kind_keeps_in_memory():
     flat = len(ROWS) * ROW_BYTES
     assert made(Kind.EXACT).memory_bytes == flat
-    assert made(Kind.COMPRESSED).memory_bytes == len(ROWS) * (ROW_BYTES // 2 + 8) + 64 * ROW_BYTES
+    assert made(Kind.COMPRESSED).memory_bytes == len(ROWS) * 2 * (512 + 64) + 64 * ROW_BYTES
     assert flat < made(Kind.HNSW).memory_bytes < 1.3 * flat
 
 
@@ -152,3 +157,16 @@ def test_a_file_of_rows(tmp_path):
     for beyond in ([900], range(600, 901)):
         with pytest.raises(OSError, match="row 900 of the vectors cannot be read"):
             file[np.array(beyond)]
+
+
+def test_faiss_opens_no_threads_inside_and_as_before_after():
+    before = faiss().omp_get_max_threads()
+
+    def fail():
+        with one_thread():
+            assert faiss().omp_get_max_threads() == 1
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert faiss().omp_get_max_threads() == before

@@ -49,7 +49,7 @@ def test_a_saved_index_is_the_same(tmp_path, n, mmap, kind):
     assert loaded.recall == index.recall
     assert (loaded.recall is None) == (kind is Kind.EXACT or n == 0)
     if isinstance(index.engine, Compressed) and isinstance(loaded.engine, Compressed):
-        assert loaded.engine.probes == index.engine.probes
+        assert loaded.engine.breadth == index.engine.breadth
         assert loaded.engine.memory_bytes == index.engine.memory_bytes
 
 
@@ -115,7 +115,7 @@ def damage(folder, what):
     ("what", "words"),
     [
         ("about", "cannot be read"),
-        ("format", "not of format 2"),
+        ("format", "not of format 3"),
         ("count", "is damaged"),
         ("level", "is damaged"),
         ("gone", "lacks a file"),
@@ -212,6 +212,7 @@ def search(folder):
     attached = Searchable.attach(index, index.keys, lambda rows: None)
     query = index.engine.read(np.array([0]))[0]
     mask = np.arange(len(index)) % 2 == 0
+    attached.search(query, k=3)  # looks at the short vectors of a compressed index as well
     return index, attached.search(query, k=3, include=mask)
 
 search(sys.argv[2])  # libraries are loaded, pools of memory are made

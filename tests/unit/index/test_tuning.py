@@ -1,4 +1,4 @@
-"""Which kind suits, how many lists are looked at, and how recall is measured."""
+"""Which kind suits, how broadly a query is looked for, and how recall is measured."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.made_vectors import World
-from index.compressed import Compressed, Probes
+from index.compressed import Compressed
 from index.engines import Exact, Hnsw, Kind
 from index.search import exact_scores
-from index.tuning import choose_kind, draw_trials, recall_of, tuned_breadth, tuned_probes
+from index.tuning import choose_kind, draw_trials, recall_of, tuned_drafts, tuned_walk
 
 ROWS = World().rows(6000, seed=1)
 TEXTS = World().texts(90, seed=3)
@@ -63,22 +63,33 @@ def test_made_far_queries_lie_apart_from_the_rows():
 def test_few_rows_have_few_neighbours():
     tuning, measuring = draw_trials(ROWS[:4], None, seed=0)
     assert (tuning.truth[~tuning.is_far][:, 3:] == -1).all()
-    engine = Compressed.of(ROWS[:4], lists=2, seed=0)
-    engine.probes = tuned_probes(engine, tuning)
+    engine = Compressed.of(ROWS[:4], seed=0)
+    engine.breadth = tuned_drafts(engine, tuning)
+    assert engine.breadth == 1
     assert recall_of(engine, measuring, far_are_texts=False).near == 1.0
 
 
-def test_the_tuned_lists_hold_the_neighbours_and_are_few(trials):
+def test_the_tuned_drafts_hold_the_neighbours_and_are_few(trials):
     tuning, measuring = trials
-    engine = Compressed.of(ROWS, lists=128, seed=0)
-    engine.probes = tuned_probes(engine, tuning)
-    assert 1 <= engine.probes.near <= engine.probes.far <= 128
+    engine = Compressed.of(ROWS, seed=0)
+    engine.breadth = tuned_drafts(engine, tuning)
+    assert 2 <= engine.breadth <= 32
     found = recall_of(engine, measuring, far_are_texts=True)
-    assert found.near >= 0.998
-    assert found.far >= 0.99
+    assert found.near >= 0.999
+    assert found.far >= 0.999
     assert (found.n_near, found.n_far, found.far_are_texts) == (100, 30, True)
-    engine.probes = Probes(1, 1, 0.0)
-    assert recall_of(engine, measuring, far_are_texts=True).far < 0.9
+
+
+def test_rows_that_have_no_main_axes_are_all_looked_at():
+    rows = np.random.default_rng(0).standard_normal((6000, 512)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    tuning, measuring = draw_trials(rows, None, seed=0)
+    engine = Compressed.of(rows, seed=0)
+    engine.breadth = tuned_drafts(engine, tuning)
+    assert engine.is_exact
+    assert recall_of(engine, measuring, far_are_texts=False).far == 1.0
+    engine.breadth = 8
+    assert recall_of(engine, measuring, far_are_texts=False).far < 0.9
 
 
 def test_an_exact_index_finds_everything(trials):
@@ -89,5 +100,5 @@ def test_an_exact_index_finds_everything(trials):
 def test_the_graph_is_walked_as_broadly_as_it_needs():
     tuning, measuring = draw_trials(ROWS[:1500], TEXTS, seed=0)
     engine = Hnsw.of(ROWS[:1500])
-    engine.breadth = tuned_breadth(engine, tuning)
+    engine.breadth = tuned_walk(engine, tuning)
     assert recall_of(engine, measuring, far_are_texts=True).near >= 0.995
