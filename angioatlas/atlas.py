@@ -25,6 +25,7 @@ from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
+from angioatlas.browse import Browsing
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.ingest import EmbedOptions, EncoderHandle
@@ -48,7 +49,7 @@ from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
 
-class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
+class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.

@@ -95,6 +95,18 @@ class RetentionSettings(_Section):
     )
 
 
+class ServeSettings(_Section):
+    """How the API is served."""
+
+    hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Names that requests may be sent to, without a port.",
+    )
+    origins: tuple[str, ...] = Field(
+        (), description="Origins of web pages that may call the API, such as a viewer's."
+    )
+
+
 class Settings(BaseSettings):
     """All settings of AngioAtlas."""
 
@@ -122,6 +134,7 @@ class Settings(BaseSettings):
     embed: EmbedSettings = Field(default_factory=EmbedSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -29,6 +29,7 @@ from angioatlas.cli import (
     probes,
     progression,
     search,
+    serve,
     similar,
     store,
     survival,
@@ -93,6 +94,7 @@ app.command("findings")(findings.findings)
 app.command("probes")(probes.probes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")

@@ -1,0 +1,133 @@
+"""The app: `create_app(atlas, settings)` makes it, `angioatlas serve` runs it.
+
+    from angioatlas.atlas import Atlas
+    from api.app import create_app
+
+    app = create_app(Atlas.open("atlas"), settings)
+
+Research use only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from angioatlas.access.keys import KeyBook
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.utils import get_openapi
+
+from angioatlas.atlas import Atlas
+from api.callers import caller
+from api.gate import Gate
+from api.metrics import Metrics
+from api.observe import Observed
+from api.problems import MEDIA_TYPE, Problem, add_handlers
+from api.routes import search, service, store, studies
+from api.state import State
+from core.provenance import RESEARCH_USE, software_version
+from core.settings import Settings
+
+_FAILURES: Final = {
+    401: "Nobody that the server knows.",
+    403: "Not what this key is for.",
+    404: "Not in the store.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    421: "The server does not answer under that name.",
+    422: "The request itself is wrong.",
+    429: "Too many requests.",
+    503: "The server cannot answer this now.",
+}
+
+
+def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> FastAPI:
+    """Make the app that serves one store.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    settings : Settings
+    insecure : bool
+        Answer who gives no key, as the person at this machine.  For loopback addresses alone; that
+        the address is one is the business of who serves the app.
+    """
+    state = State(
+        atlas, KeyBook(settings.state_dir / "access" / "keys.sqlite"), Metrics(), insecure=insecure
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(asyncio.to_thread(_warm, state))
+        yield
+        state.ready.clear()
+        await asyncio.gather(warming, return_exceptions=True)
+
+    app = FastAPI(
+        title="AngioAtlas",
+        version=software_version(),
+        description=f"Similar cases, texts and findings in coronary angiography. {RESEARCH_USE}",
+        # Pages that show a description load scripts from elsewhere, and need no key.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.angioatlas = state
+    add_handlers(app)
+    app.include_router(service.health)
+    failures: dict[int | str, dict[str, Any]] = {
+        status: {
+            "description": told,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, told in _FAILURES.items()
+    }
+    guarded = APIRouter(dependencies=[Depends(caller)], responses=failures)
+    for part in (search.router, studies.router, store.router):
+        guarded.include_router(part, prefix="/v1")
+    guarded.include_router(service.router)
+    guarded.add_api_route(
+        "/openapi.json", lambda: app.openapi(), tags=["service"], include_in_schema=False
+    )
+    app.include_router(guarded)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.add_middleware(Gate, hosts=settings.serve.hosts)
+    if settings.serve.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.serve.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match"],
+            expose_headers=["ETag", "X-Request-ID"],
+        )
+    app.add_middleware(Observed, metrics=state.metrics)
+    return app
+
+
+def _warm(state: State) -> None:
+    state.atlas.warm()
+    state.ready.set()
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            openapi_version="3.1.0",
+        )
+        schemas = made["components"]["schemas"]
+        told = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(told.pop("$defs", {}))
+        schemas["Problem"] = told
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        app.openapi_schema = made
+    return app.openapi_schema

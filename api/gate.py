@@ -1,0 +1,84 @@
+"""What no route ever sees: unknown hosts, bodies too large, clients too slow."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem
+
+MOST_JSON_BYTES: Final = 65_536
+"""Of a body that is not an upload: a predicate or a text has 2,000 characters at the most."""
+UPLOAD_PATH: Final = "/v1/exams:similar"
+BODY_SECONDS: Final = 10.0
+"""A body that is not an upload must be here by then."""
+
+
+class Gate:
+    """ASGI middleware.
+
+    Parameters
+    ----------
+    app : ASGI application
+    hosts : sequence of str
+        Names that the `Host` header may have, without a port; ``*`` lets all in.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or turn away, one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        if not self._is_served(headers.get("host", "")):
+            answer = problem(
+                Request(scope),
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "unknown_host",
+                "this server does not answer under that name",
+                hint="its names are the setting serve.hosts",
+            )
+            await answer(scope, receive, send)
+            return
+        if scope["path"] != UPLOAD_PATH:
+            receive = _bounded(receive, headers.get("content-length"))
+        await self.app(scope, receive, send)
+
+    def _is_served(self, host: str) -> bool:
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        return "*" in self.hosts or name.lower() in self.hosts
+
+
+def _bounded(receive: Receive, length: str | None) -> Receive:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + BODY_SECONDS
+    received = 0
+    whole = False
+
+    async def read() -> Message:
+        nonlocal received, whole
+        if whole:  # what follows is the news that the client has gone, which may take its time
+            return await receive()
+        if length is not None and length.isdecimal() and int(length) > MOST_JSON_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        try:
+            message = await asyncio.wait_for(receive(), until - loop.time())
+        except TimeoutError:
+            raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from None
+        received += len(message.get("body", b""))
+        if received > MOST_JSON_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        whole = not message.get("more_body", False)
+        return message
+
+    return read
