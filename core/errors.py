@@ -10,6 +10,8 @@ AtlasError
 ├── EncoderError          a checkpoint or encoder folder that cannot be used
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
+├── UnauthenticatedError  who calls is not known
+├── ForbiddenError        who calls is known, and may not do this
 ├── IdentityError         the identity key is missing or is not this store's
 ├── MissingDependencyError  an optional package is not installed (`core.optional`)
 ├── GuardError            the guarded workers cannot be started (`embedder.guard.nursery`)
@@ -75,3 +77,15 @@ class IdentityError(AtlasError):
     """The identity key is missing, unreadable, or not the one this store was made with."""
 
     code = "identity"
+
+
+class UnauthenticatedError(AtlasError):
+    """Who calls is not known: no key, or none that is in force."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(AtlasError):
+    """Who calls is known, and may not do this."""
+
+    code = "forbidden"
