@@ -16,7 +16,7 @@ from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
-from angioatlas.new_exam import query_of_files
+from angioatlas.new_exam import ExamLimits, query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
@@ -168,6 +168,7 @@ class Searches(CohortStudies):
         one_per_patient: bool = False,
         explain: bool = False,
         on_progress: OnProgress = no_progress,
+        limits: ExamLimits | None = None,
     ) -> Similar:
         """Rank the studies most similar to an exam that is not in the store, and stays out of it.
 
@@ -181,11 +182,15 @@ class Searches(CohortStudies):
             Needed when the store holds vectors of several encoders.
         on_progress : callable, optional
             Called with (phase, done, total or None).
+        limits : ExamLimits, optional
+            Of files that somebody else sent.
 
         Raises
         ------
         UsageError
             The files are of several studies.
+        TooLargeError
+            They claim more than the limits.
         NotFoundError
             None of the files could be used (the codes say why), or the encoder is not here.
         """
@@ -201,6 +206,7 @@ class Searches(CohortStudies):
                 encoder=encoder,
                 settings=self.settings,
                 on_progress=on_progress,
+                limits=limits,
             )
             return retrieve_.similar_to(
                 snapshot,

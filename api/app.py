@@ -15,18 +15,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from angioatlas.access.keys import KeyBook
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
+from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
 from api.callers import caller
 from api.gate import Gate
+from api.jobs import Jobs
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import MEDIA_TYPE, Problem, add_handlers
-from api.routes import search, service, store, studies
+from api.routes import exams, search, service, store, studies
 from api.state import State
 from core.provenance import RESEARCH_USE, software_version
 from core.settings import Settings
@@ -56,7 +57,11 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         the address is one is the business of who serves the app.
     """
     state = State(
-        atlas, KeyBook(settings.state_dir / "access" / "keys.sqlite"), Metrics(), insecure=insecure
+        atlas,
+        Access(settings),
+        Metrics(),
+        Jobs(settings.state_dir / "jobs.sqlite"),
+        insecure=insecure,
     )
 
     @asynccontextmanager
@@ -65,6 +70,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         yield
         state.ready.clear()
         await asyncio.gather(warming, return_exceptions=True)
+        await asyncio.to_thread(state.jobs.close)
 
     app = FastAPI(
         title="AngioAtlas",
@@ -87,7 +93,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         for status, told in _FAILURES.items()
     }
     guarded = APIRouter(dependencies=[Depends(caller)], responses=failures)
-    for part in (search.router, studies.router, store.router):
+    for part in (search.router, exams.router, studies.router, store.router):
         guarded.include_router(part, prefix="/v1")
     guarded.include_router(service.router)
     guarded.add_api_route(
@@ -95,7 +101,11 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     )
     app.include_router(guarded)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
-    app.add_middleware(Gate, hosts=settings.serve.hosts)
+    app.add_middleware(
+        Gate,
+        hosts=settings.serve.hosts,
+        upload=(settings.serve.upload_mib * 2**20, settings.serve.upload_seconds),
+    )
     if settings.serve.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Annotated
 
-from angioatlas.access.principal import Principal, UnauthenticatedError
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from angioatlas.access.principal import Principal
 from angioatlas.atlas import Atlas
 from api.state import State, state_of
+from core.errors import UnauthenticatedError
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -36,7 +36,7 @@ def caller(
         raise UnauthenticatedError(
             "no key was given", "send `Authorization: Bearer KEY`; an administrator makes keys"
         )
-    return state.verify(token.credentials, dt.datetime.now(dt.UTC))
+    return state.access.authenticate(token.credentials)
 
 
 def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -> Atlas:
@@ -44,4 +44,5 @@ def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -
     return state_of(request).atlas.acting_as(principal)
 
 
+Caller = Annotated[Principal, Depends(caller)]
 CallersAtlas = Annotated[Atlas, Depends(acting)]

@@ -28,11 +28,14 @@ class Gate:
     app : ASGI application
     hosts : sequence of str
         Names that the `Host` header may have, without a port; ``*`` lets all in.
+    upload : (int, float)
+        Bytes, and seconds, of the body of an uploaded exam.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...]) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], upload: tuple[int, float]) -> None:
         self.app = app
         self.hosts = hosts
+        self.upload = upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or turn away, one request."""
@@ -50,8 +53,9 @@ class Gate:
             )
             await answer(scope, receive, send)
             return
-        if scope["path"] != UPLOAD_PATH:
-            receive = _bounded(receive, headers.get("content-length"))
+        upload = scope["path"] == UPLOAD_PATH
+        most, seconds = self.upload if upload else (MOST_JSON_BYTES, BODY_SECONDS)
+        receive = _bounded(receive, headers.get("content-length"), most, seconds)
         await self.app(scope, receive, send)
 
     def _is_served(self, host: str) -> bool:
@@ -59,9 +63,9 @@ class Gate:
         return "*" in self.hosts or name.lower() in self.hosts
 
 
-def _bounded(receive: Receive, length: str | None) -> Receive:
+def _bounded(receive: Receive, length: str | None, most: int, seconds: float) -> Receive:
     loop = asyncio.get_running_loop()
-    until = loop.time() + BODY_SECONDS
+    until = loop.time() + seconds
     received = 0
     whole = False
 
@@ -69,14 +73,14 @@ def _bounded(receive: Receive, length: str | None) -> Receive:
         nonlocal received, whole
         if whole:  # what follows is the news that the client has gone, which may take its time
             return await receive()
-        if length is not None and length.isdecimal() and int(length) > MOST_JSON_BYTES:
+        if length is not None and length.isdecimal() and int(length) > most:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
             message = await asyncio.wait_for(receive(), until - loop.time())
         except TimeoutError:
             raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from None
         received += len(message.get("body", b""))
-        if received > MOST_JSON_BYTES:
+        if received > most:
             raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         whole = not message.get("more_body", False)
         return message

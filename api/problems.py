@@ -8,6 +8,8 @@ business: those go to the log, and the caller gets the request's id to ask about
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -31,6 +33,9 @@ _OF_THE_REQUEST: Final = {
     "too_many_requests": HTTPStatus.TOO_MANY_REQUESTS,
 }
 """Status by the code of an error whose message the caller may read."""
+_PATH: Final = re.compile(r"(?:^|[\s'\"(=])(?:/|~/|[A-Za-z]:\\)[^\s/]")
+"""A file of this machine, which is nobody's business elsewhere."""
+_ASK: Final = "ask who runs the server, with this request_id"
 _OF_THE_INSTALLATION: Final = {"lease_held": HTTPStatus.CONFLICT}
 """Status of other codes; 503 where it stands not here."""
 
@@ -86,25 +91,46 @@ def request_id(request: Request) -> str:
 
 def add_handlers(app: FastAPI) -> None:
     """Turn every failure of an app into a problem document."""
-    app.add_exception_handler(AtlasError, _atlas_error)
+    app.add_exception_handler(AtlasError, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _failed)
 
 
-async def _atlas_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, AtlasError)
+@dataclass(frozen=True)
+class Failure:
+    """What a caller may know of an error."""
+
+    status: int
+    code: str
+    detail: str
+    hint: str
+
+
+def public(error: Exception, request_id: str) -> Failure:
+    """Return what a caller may know of an error; the rest goes to the log."""
+    if not isinstance(error, AtlasError):
+        # Not the message: it may hold anything that a file or a request held.
+        _log.error("%s internal: %s at %s", request_id, type(error).__name__, _place(error))
+        return Failure(500, "internal", "the server failed", _ASK)
     status = _OF_THE_REQUEST.get(error.code)
-    if status is not None:
-        headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
-        return problem(request, status, error.code, error.message, hint=error.hint, headers=headers)
-    _log.error("%s %s: %s", request_id(request), error.code, error.message)
+    if status is not None and not _PATH.search(f"{error.message} {error.hint}"):
+        return Failure(status, error.code, error.message, error.hint)
+    _log.error("%s %s: %s", request_id, error.code, error.message)
+    status = status or _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
+    return Failure(status, error.code, "the server cannot answer this now", _ASK)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    told = public(error, request_id(request))
+    headers = {"WWW-Authenticate": "Bearer"} if told.status == HTTPStatus.UNAUTHORIZED else None
     return problem(
         request,
-        _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE),
-        error.code,
-        "the server cannot answer this now",
-        hint="ask who runs it, with this request_id",
+        HTTPStatus(told.status),
+        told.code,
+        told.detail,
+        hint=told.hint,
+        headers=headers,
     )
 
 
@@ -136,19 +162,6 @@ async def _refused(request: Request, error: Exception) -> Response:
         status.name.lower(),
         status.description or status.phrase,
         headers=dict(error.headers or {}),
-    )
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    # Not the message: it may hold anything that a file or a request held.
-    at = _place(error)
-    _log.error("%s internal: %s at %s", request_id(request), type(error).__name__, at)
-    return problem(
-        request,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal",
-        "the server failed",
-        hint="ask who runs it, with this request_id",
     )
 
 

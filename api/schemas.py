@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.jobs import JobStatus
 from core.provenance import RESEARCH_USE
 from core.schema import Level, StudyScore
 
@@ -308,3 +309,26 @@ class Health(BaseModel):
     """Whether the server lives, or can answer."""
 
     status: str = Field(examples=["ok"])
+
+
+class JobFailure(BaseModel):
+    """Why a job failed."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    status: int = Field(description="As a request that fails so would be answered.")
+    code: str
+    detail: str
+    hint: str
+
+
+class ExamJob(BaseModel):
+    """The comparison of an uploaded exam with the store."""
+
+    job_id: str
+    status: JobStatus
+    phase: str = Field(description="What is being done.")
+    done: int
+    total: int | None
+    answer: SimilarStudies | None = Field(description="Once it is done.")
+    failure: JobFailure | None = Field(description="If it failed.")

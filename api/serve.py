@@ -1,4 +1,4 @@
-"""The app as a server process makes it: of the settings, and of what `angioatlas serve` was told."""
+"""The app as a server process makes it, of settings and of what `angioatlas serve` was told."""
 
 from __future__ import annotations
 

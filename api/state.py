@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from threading import Event
 from typing import cast
 
-from angioatlas.access.keys import KeyBook
-from angioatlas.access.principal import Principal
 from fastapi import Request
 
+from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
+from api.jobs import Jobs
 from api.metrics import Metrics
 
 
@@ -23,8 +22,9 @@ class State:
     ----------
     atlas : Atlas
         It acts as nobody; `api.callers.acting` makes one that acts as the caller.
-    keys : KeyBook
+    access : Access
     metrics : Metrics
+    jobs : Jobs
     insecure : bool
         Who gives no key is taken for the person at this machine.
     ready : Event
@@ -32,20 +32,11 @@ class State:
     """
 
     atlas: Atlas
-    keys: KeyBook
+    access: Access
     metrics: Metrics
+    jobs: Jobs
     insecure: bool
     ready: Event = field(default_factory=Event)
-
-    def verify(self, token: str, now: dt.datetime) -> Principal:
-        """Return whose token this is.
-
-        Raises
-        ------
-        UnauthenticatedError
-            Nobody's, or not any more.
-        """
-        return self.keys.verify(token, now)
 
 
 def state_of(request: Request) -> State:

@@ -12,6 +12,8 @@ AtlasError
 │   └── LeaseHeldError    another process is writing
 ├── UnauthenticatedError  who calls is not known
 ├── ForbiddenError        who calls is known, and may not do this
+├── TooLargeError         more than this installation takes at once
+├── TooManyRequestsError  more often than this installation answers
 ├── IdentityError         the identity key is missing or is not this store's
 ├── MissingDependencyError  an optional package is not installed (`core.optional`)
 ├── GuardError            the guarded workers cannot be started (`embedder.guard.nursery`)
@@ -89,3 +91,15 @@ class ForbiddenError(AtlasError):
     """Who calls is known, and may not do this."""
 
     code = "forbidden"
+
+
+class TooLargeError(AtlasError):
+    """What was sent is more than this installation takes at once."""
+
+    code = "too_large"
+
+
+class TooManyRequestsError(AtlasError):
+    """Something was asked more often than this installation answers."""
+
+    code = "too_many_requests"

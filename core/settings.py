@@ -105,6 +105,17 @@ class ServeSettings(_Section):
     origins: tuple[str, ...] = Field(
         (), description="Origins of web pages that may call the API, such as a viewer's."
     )
+    upload_mib: int = Field(1024, ge=1, description="Size of an uploaded exam, in MiB.")
+    upload_files: int = Field(200, ge=1, le=1000, description="Files of an uploaded exam.")
+    upload_frames: int = Field(
+        20_000, ge=1, description="Frames of an uploaded exam, by its headers."
+    )
+    upload_megapixels: int = Field(
+        20_000, ge=1, description="Pixels of its frames together, by its headers, in millions."
+    )
+    upload_seconds: float = Field(
+        600, gt=0, description="Time that an upload may take, in seconds."
+    )
 
 
 class Settings(BaseSettings):

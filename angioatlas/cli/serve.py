@@ -25,9 +25,7 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
     insecure_local: Annotated[
         bool,
-        typer.Option(
-            "--insecure-local", help="Answer without keys; only at a loopback address."
-        ),
+        typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),
     ] = False,
 ) -> None:
     """Serve the API (docs/api.md).

@@ -41,13 +41,13 @@ def search_videos(query: TextQuery, atlas: CallersAtlas) -> FoundVideos:
 @router.post("/studies:similar")
 def similar_studies(query: StudyCaseQuery, atlas: CallersAtlas) -> SimilarStudies:
     """Rank the studies most similar to one in the store."""
-    return SimilarStudies(**_similar(atlas.similar(level=Level.STUDY, **query.model_dump())))
+    return SimilarStudies(**similar_answer(atlas.similar(level=Level.STUDY, **query.model_dump())))
 
 
 @router.post("/videos:similar")
 def similar_videos(query: CaseQuery, atlas: CallersAtlas) -> SimilarVideos:
     """Rank the videos most similar to one in the store."""
-    return SimilarVideos(**_similar(atlas.similar(level=Level.VIDEO, **query.model_dump())))
+    return SimilarVideos(**similar_answer(atlas.similar(level=Level.VIDEO, **query.model_dump())))
 
 
 def _found(found: Found) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def _found(found: Found) -> dict[str, Any]:
     return {"text": found.text, "note": found.note, "parse": parse, **_answer(found)}
 
 
-def _similar(found: Similar) -> dict[str, Any]:
+def similar_answer(found: Similar) -> dict[str, Any]:
+    """Return the fields of an answer that says what is similar to something."""
     return {"query_uid": found.query_uid, **_answer(found)}
 
 
