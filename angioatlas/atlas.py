@@ -25,6 +25,10 @@ from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
+from angioatlas.access.access import audit_trail
+from angioatlas.access.audit import Action
+from angioatlas.access.principal import Principal
+from angioatlas.access.recording import audited, note, recorded
 from angioatlas.browse import Browsing
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
@@ -111,30 +115,43 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
         settings = settings or load_settings()
         if not isinstance(encoder, EncoderHandle):
             encoder = encoder_handle(encoder or settings.encoder, settings)
-        report = ingest.embed(
-            store,
-            [Path(path) for path in paths],
-            encoder=encoder,
-            settings=settings,
-            options=options or EmbedOptions(),
-            on_progress=on_progress,
-        )
-        if report.store_version and not report.dry_run:
-            atlas = Atlas(Store.open(store), settings)
-            if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
-                on_progress("compaction", 0, None)
-                report.store_version = atlas.compact()["version"]
-        return report
+        options = options or EmbedOptions()
+        facts = {"use_case": "embed", "encoder_id": encoder.encoder_id}
+        with recorded(
+            audit_trail(settings),
+            Principal.local(),
+            Action.WRITE,
+            facts,
+            refusals_only=options.dry_run,
+        ):
+            report = ingest.embed(
+                store,
+                [Path(path) for path in paths],
+                encoder=encoder,
+                settings=settings,
+                options=options,
+                on_progress=on_progress,
+            )
+            if report.store_version and not report.dry_run:
+                atlas = Atlas(Store.open(store), settings)
+                if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
+                    on_progress("compaction", 0, None)
+                    report.store_version = atlas.compact()["version"]
+                note(store=atlas.store.uuid, store_version=report.store_version)
+            return report
 
+    @audited(Action.WRITE)
     def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
         """Embed more cines into this store; see `embed_into`."""
         return self.embed_into(self.store.path, paths, settings=self.settings, **how)
 
+    @audited(Action.READ)
     def studies(self) -> pd.DataFrame:
         """Return the visible studies, one a row, by study_uid."""
         with self.snapshot() as snapshot:
             return _frame(snapshot.studies())
 
+    @audited(Action.READ)
     def videos(self, study_uid: str | None = None) -> pd.DataFrame:
         """Return the visible videos, one a row, by sop_uid; of one study if one is named."""
         with self.snapshot() as snapshot:
@@ -144,8 +161,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
                 videos = videos.filter(
                     pc.is_in(videos["study_uid"], value_set=pa.array(uids, pa.string()))
                 )
+                note(study_uid=next(iter(videos["study_uid"].to_pylist()), None))
             return _frame(videos)
 
+    @audited(Action.READ, "status", "code", "limit")
     def inputs(
         self, *, status: Status | None = None, code: Code | None = None, limit: int | None = None
     ) -> pd.DataFrame:
@@ -157,6 +176,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
                 rows = rows.filter(pc.equal(rows[column], wanted.value))
         return _frame(rows if limit is None else rows.slice(0, limit))
 
+    @audited(Action.READ, "where", "heads")
     def findings(
         self,
         where: str | None = None,
@@ -188,6 +208,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
                 where=where,
             )
 
+    @audited(Action.WRITE, "kind", "replace")
     def import_labels(
         self,
         paths: Sequence[Path | str],
@@ -222,11 +243,13 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
             replace=replace,
         )
 
+    @audited(Action.READ, "kind")
     def labels(self, kind: LabelKind | str) -> pd.DataFrame:
         """Return the labels of one table, one a row, by patient and date."""
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
+    @audited(Action.EXPORT, "format", "source_paths", "reports")
     def export(
         self,
         out: Path | str,
@@ -253,6 +276,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
                 overwrite=overwrite,
             )
 
+    @audited(Action.READ, refusals_only=True)
     def info(self) -> dict[str, Any]:
         """Return what the store holds and how it keeps identities."""
         with self.snapshot() as snapshot:
@@ -281,6 +305,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
                 "dates shifted": self.store.identity.shift_dates,
             }
 
+    @audited(Action.READ, refusals_only=True)
     def versions(self) -> list[dict[str, Any]]:
         """Return the store versions that can be read, newest first."""
         return [
@@ -295,6 +320,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
             if record.version
         ]
 
+    @audited(Action.ADMIN)
     def compact(self) -> dict[str, Any]:
         """Merge small files and drop old versions; what is visible stays the same."""
         retention = self.settings.retention
@@ -305,6 +331,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
         )
         return asdict(report)
 
+    @audited(Action.ADMIN)
     def purge_patient(self, patient: str) -> dict[str, Any]:
         """Delete a patient: hidden at once, then from all versions, indexes and the private map.
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.filters import rows_where
 from angioatlas.spaces import choose_space
@@ -37,6 +39,23 @@ class Page:
     rows: list[dict[str, Any]]
     last: str | None
     store_version: int
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """How much a store holds.
+
+    Attributes
+    ----------
+    store_version, studies, videos : int
+    encoders : dict of str to list of str
+        By encoder id, the ids of the sets of finding heads.
+    """
+
+    store_version: int
+    studies: int
+    videos: int
+    encoders: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -168,6 +187,7 @@ def _first_after(sorted_uids: pa.ChunkedArray, uid: str) -> int:
 class Browsing(CohortStudies):
     """Looks at what a store holds; a part of `Atlas`, made like it."""
 
+    @audited(Action.READ, "level", "limit", "where")
     def page(
         self,
         level: Level | str,
@@ -184,6 +204,7 @@ class Browsing(CohortStudies):
                 snapshot, Level(level), after=after, limit=limit, where=where, encoder_id=space
             )
 
+    @audited(Action.READ, "level")
     def row(self, level: Level | str, uid: str) -> dict[str, Any]:
         """Return one visible study or video by the store's own UID.
 
@@ -192,8 +213,11 @@ class Browsing(CohortStudies):
         NotFoundError
         """
         with self.snapshot() as snapshot:
-            return row_of(snapshot, Level(level), uid)
+            found = row_of(snapshot, Level(level), uid)
+            note(uid=uid)
+            return found
 
+    @audited(Action.READ, "level")
     def resolve(self, uid: str, level: Level | str = Level.STUDY) -> str:
         """Return the store's own UID of a study or video, of which this may be the original one.
 
@@ -205,19 +229,38 @@ class Browsing(CohortStudies):
             for may_be in self._may_be(uid):
                 with suppress(NotFoundError):
                     found: str = row_of(snapshot, Level(level), may_be)[UID_COLUMN[level]]
+                    note(uid=found)
                     return found
             raise NotFoundError(f"no such {Level(level).value} in store version {snapshot.version}")
 
+    @audited(Action.READ)
     def videos_of_study(self, study_uid: str) -> list[dict[str, Any]]:
         """Return the visible videos of a study, by the store's own UIDs."""
         with self.snapshot() as snapshot:
-            return videos_of_study(snapshot, study_uid)
+            found = videos_of_study(snapshot, study_uid)
+            note(uid=study_uid)
+            return found
 
+    @audited(Action.READ)
     def timeline(self, study_uid: str) -> Timeline:
         """Return what is known of the patient of a study, by date; see `browse.timeline`."""
         with self.snapshot() as snapshot:
-            return timeline(snapshot, study_uid)
+            found = timeline(snapshot, study_uid)
+            note(uid=study_uid)
+            return found
 
+    @audited(Action.READ, refusals_only=True)
+    def holdings(self) -> Holdings:
+        """Return how much there is, and whose vectors."""
+        with self.snapshot() as snapshot:
+            return Holdings(
+                snapshot.version,
+                snapshot.studies().num_rows,
+                snapshot.videos().num_rows,
+                {space: sorted(snapshot.heads(space)) for space in snapshot.spaces()},
+            )
+
+    @audited(Action.READ, refusals_only=True)
     def position(self) -> Position:
         """Return where the version that this Atlas reads stands."""
         with self.snapshot() as snapshot:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from angioatlas import hybrid as hybrid_
 from angioatlas import retrieve as retrieve_
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited
 from angioatlas.chance import ChanceCache
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
@@ -41,6 +43,7 @@ class Searches(CohortStudies):
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
 
+    @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
         self,
         text: str,
@@ -110,6 +113,7 @@ class Searches(CohortStudies):
                 snapshot, self._caches, text, reader=reader, wanted=wanted, plain=plain
             )
 
+    @audited(Action.SIMILAR, "level", "k", "where", "score", "exclude_same_patient")
     def similar(
         self,
         uid: str,
@@ -156,6 +160,7 @@ class Searches(CohortStudies):
                 exclude_same_patient=exclude_same_patient,
             )
 
+    @audited(Action.SIMILAR_TO_UPLOAD, "k", "where", "score", "exclude_same_patient")
     def similar_to_files(
         self,
         paths: Sequence[Path | str],
@@ -217,6 +222,15 @@ class Searches(CohortStudies):
                 exclude_same_patient=exclude_same_patient,
             )
 
+    def warm(self) -> None:
+        """Make ready what searches need, so that the first is as quick as any."""
+        with self.snapshot() as snapshot:
+            for space in snapshot.spaces():
+                for level in Level:
+                    self._caches.indexes.searchable(snapshot, space, level)
+                self._text_reader(space)
+
+    @audited(Action.WRITE, "level", "kind")
     def build_index(
         self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
     ) -> IndexFacts:
@@ -235,10 +249,12 @@ class Searches(CohortStudies):
             space = choose_space(snapshot, encoder, self.settings)
             return self._caches.indexes.build(snapshot, space, level, kind=wanted)
 
+    @audited(Action.READ, refusals_only=True)
     def indexes(self) -> list[IndexFacts]:
         """Describe the saved indexes of this store."""
         return self._caches.indexes.saved()
 
+    @audited(Action.READ, refusals_only=True)
     def reports_indexed(self) -> int | None:
         """Return how many reports the saved full-text index has; None when there is none."""
         return self._reports.rows()

@@ -31,7 +31,7 @@ def make_app() -> FastAPI:
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas serve --store FOLDER")
     return create_app(
-        Atlas.open(settings.store, settings=settings, follow=True),
+        Atlas.open(settings.store, settings=settings),
         settings,
         insecure=os.environ.get(INSECURE) == "1",
     )

@@ -38,16 +38,14 @@ class Access:
         self, name: str, scopes: Iterable[Scope | str], expires_at: dt.datetime | None
     ) -> tuple[KeyFacts, str]:
         """Make a key, see `KeyBook.create`; the token is shown once."""
-        with recorded(self.trail, self.principal, Action.ADMIN):
-            note(use_case="create_key")
+        with recorded(self.trail, self.principal, Action.ADMIN, {"use_case": "create_key"}):
             facts, token = self.book.create(name, scopes, expires_at, now=_now())
             note(key=facts.id, name=facts.name, scopes=" ".join(sorted(facts.scopes)))
             return facts, token
 
     def revoke_key(self, key_id: str) -> KeyFacts:
         """End a key at once, see `KeyBook.revoke`."""
-        with recorded(self.trail, self.principal, Action.ADMIN):
-            note(use_case="revoke_key")
+        with recorded(self.trail, self.principal, Action.ADMIN, {"use_case": "revoke_key"}):
             facts = self.book.revoke(key_id, now=_now())
             note(key=facts.id, name=facts.name)
             return facts

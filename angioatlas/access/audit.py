@@ -281,7 +281,7 @@ class AuditTrail(Closing):
             Number of the entry before the first.
         limit : int
         """
-        return [Entry(*row[:5], _facts(row[5]), *row[6:]) for row in self._page(after, limit)]
+        return [_entry(*row) for row in self._page(after, limit)]
 
     def verify(self, expected_head: Head | None = None) -> Verdict:
         """Walk the chain from the first entry, and say where it breaks first, if it does.
@@ -322,13 +322,16 @@ class AuditTrail(Closing):
         )
 
 
-def _facts(written: str) -> dict[str, Any]:
+def _entry(
+    seq: int, at: str, principal: str, via: str, action: str, object: str, *rest: str
+) -> Entry:
     try:
-        read = json.loads(written)
+        read = json.loads(object)
     except ValueError:
         read = None
     # What somebody wrote into the file is still to be seen.
-    return read if isinstance(read, dict) else {"unreadable": written}
+    facts = read if isinstance(read, dict) else {"unreadable": object}
+    return Entry(seq, at, principal, via, action, facts, *rest)
 
 
 def _hash(row: tuple[Any, ...]) -> str:

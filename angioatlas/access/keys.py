@@ -14,12 +14,14 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, Literal, NoReturn, final
 
 from angioatlas.access.database import Database
 from angioatlas.access.principal import Principal, Scope, checked_name
 from core.closing import Closing
 from core.errors import NotFoundError, UnauthenticatedError, UsageError
+
+State = Literal["in force", "expired", "revoked"]
 
 _TOKEN: Final = re.compile(r"aa_([0-9a-f]{12})_[0-9a-f]{64}")
 _NOBODY: Final = bytes(hashlib.sha256().digest_size)
@@ -58,9 +60,13 @@ class KeyFacts:
     expires_at: dt.datetime | None = None
     revoked_at: dt.datetime | None = None
 
-    def in_force(self, now: dt.datetime) -> bool:
-        """Tell whether the key is accepted at a time."""
-        return all(end is None or now < end for end in (self.expires_at, self.revoked_at))
+    def state(self, now: dt.datetime) -> State:
+        """Tell whether the key is accepted at a time, or why not."""
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "in force"
 
 
 @final
@@ -120,7 +126,7 @@ class KeyBook(Closing):
         token = f"aa_{facts.id}_{secrets.token_hex(32)}"
         with self._file.writing() as connection:
             rows = connection.execute(f"SELECT {_FACTS} FROM keys WHERE name = ?", (name,))
-            if any(_facts(row).in_force(now) for row in rows.fetchall()):
+            if any(_facts(row).state(now) == "in force" for row in rows.fetchall()):
                 raise UsageError(
                     f"there is a key with the name {name!r}",
                     "give another name, or revoke that key first: angioatlas keys list",
@@ -158,7 +164,7 @@ class KeyBook(Closing):
         if not hmac.compare_digest(_digest(token), digest) or not rows:
             _refuse()
         key = _facts(facts)
-        if not key.in_force(_utc(now)):
+        if key.state(_utc(now)) != "in force":
             _refuse()
         return Principal(key.name, key.scopes, "key")
 

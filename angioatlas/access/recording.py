@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import Enum
 from numbers import Integral, Real
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from angioatlas.access.audit import OK, Action, AuditTrail
 from angioatlas.access.principal import Principal
@@ -20,19 +21,12 @@ LONGEST_TEXT: Final = 2000
 FAILED: Final = "failed"
 """The outcome of what ended with an error that has no code."""
 
-_TOLD_BY_RESULTS: Final = ("store_version", "encoder_id", "query_uid", "cohort_id")
+_TOLD_BY_RESULTS: Final = ("store_version", "encoder_id", "query_uid", "study_uid", "cohort_id")
 
 # The facts of the use case that is running: what it calls in turn is part of it.
 _running: ContextVar[dict[str, Any] | None] = ContextVar("_running", default=None)
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_A = TypeVar("_A", bound="Acting")
-
-
-class _Store(Protocol):
-    @property
-    def uuid(self) -> str: ...
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 class Acting(Protocol):
@@ -45,11 +39,31 @@ class Acting(Protocol):
 
 @contextmanager
 def recorded(
-    trail: AuditTrail, principal: Principal, action: Action, *, refusals_only: bool = False
-) -> Iterator[None]:
+    trail: AuditTrail,
+    principal: Principal,
+    action: Action,
+    facts: Mapping[str, Any],
+    *,
+    refusals_only: bool = False,
+) -> Iterator[bool]:
     """Do the block if the principal may, and write one entry of how it ended.
 
     In a block that is on record already the scope is asked for again, and no other entry written.
+
+    Parameters
+    ----------
+    trail : AuditTrail
+    principal : Principal
+    action : Action
+    facts : mapping
+        What is known beforehand; the block may `note` more.
+    refusals_only : bool
+        No entry when it ends well.
+
+    Yields
+    ------
+    bool
+        Whether the entry is this block's own.
 
     Raises
     ------
@@ -60,16 +74,17 @@ def recorded(
     """
     if _running.get() is not None:
         principal.require(action.scope)
-        yield
+        yield False
         return
     if not refusals_only:
         trail.ready()
-    facts: dict[str, Any] = {}
-    token = _running.set(facts)
+    told: dict[str, Any] = {}
+    token = _running.set(told)
+    note(**facts)
     outcome = FAILED
     try:
         principal.require(action.scope)
-        yield
+        yield True
         outcome = OK
     except AtlasError as error:
         outcome = error.code
@@ -77,7 +92,7 @@ def recorded(
     finally:
         _running.reset(token)
         if not (refusals_only and outcome == OK):
-            trail.append(principal, action, facts, outcome=outcome)
+            trail.append(principal, action, told, outcome=outcome)
 
 
 def note(**facts: Any) -> None:
@@ -96,8 +111,10 @@ def note(**facts: Any) -> None:
 
 def audited(
     action: Action, *names: str, refusals_only: bool = False
-) -> Callable[[Callable[Concatenate[_A, _P], _R]], Callable[Concatenate[_A, _P], _R]]:
-    """Make a method a use case: its action's scope is required, and an entry written.
+) -> Callable[[_Method], _Method]:
+    """Make a method a use case: its action's scope is required, and an entry is written.
+
+    The method is one of something `Acting`.
 
     Parameters
     ----------
@@ -110,21 +127,24 @@ def audited(
         refused or failed.
     """
 
-    def decorate(method: Callable[Concatenate[_A, _P], _R]) -> Callable[Concatenate[_A, _P], _R]:
+    def decorate(method: _Method) -> _Method:
         signature = inspect.signature(method)
 
         @functools.wraps(method)
-        def use_case(self: _A, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with recorded(self.trail, self.principal, action, refusals_only=refusals_only):
-                given = signature.bind(self, *args, **kwargs)
-                given.apply_defaults()
-                note(use_case=method.__name__, store=self.store.uuid)
-                note(**{name: given.arguments[name] for name in names})
+        def use_case(self: Acting, *args: Any, **kwargs: Any) -> Any:
+            given = signature.bind(self, *args, **kwargs)
+            given.apply_defaults()
+            facts = {name: given.arguments[name] for name in names}
+            facts |= {"use_case": method.__name__, "store": self.store.uuid}
+            with recorded(
+                self.trail, self.principal, action, facts, refusals_only=refusals_only
+            ) as own:
                 result = method(self, *args, **kwargs)
-                note(**_told_by(result))
+                if own:
+                    note(**_told_by(result))
                 return result
 
-        return use_case
+        return cast(_Method, use_case)
 
     return decorate
 
@@ -147,7 +167,7 @@ def _plain(value: Any) -> str | int | float | None:
             return value
         case Integral():
             return int(value)
-        case Real():
+        case Real() if math.isfinite(value):
             return float(value)
         case _:
             return None

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from angioatlas.cli import (
+    audit,
     cohort,
     config,
     demo,
@@ -22,6 +23,7 @@ from angioatlas.cli import (
     findings,
     index,
     judgements,
+    keys,
     labels,
     lvef,
     maps,
@@ -107,6 +109,8 @@ app.add_typer(lvef.app, name="lvef")
 app.add_typer(progression.app, name="progression")
 app.add_typer(maps.app, name="map")
 app.add_typer(store.app, name="store")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 
 

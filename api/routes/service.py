@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from api.callers import CallersAtlas
+from angioatlas.access.principal import Scope
+from api.callers import Caller
 from api.schemas import Health
 from api.state import state_of
 
@@ -35,7 +36,7 @@ def readyz(request: Request, response: Response) -> Health:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(request: Request, atlas: CallersAtlas) -> Response:
+def metrics(request: Request, who: Caller) -> Response:
     """Tell what was counted, in Prometheus' text format."""
-    atlas.require_read()
+    who.require(Scope.READ)
     return Response(state_of(request).metrics.text(), media_type="text/plain; version=0.0.4")

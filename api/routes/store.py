@@ -17,10 +17,12 @@ def store(atlas: CallersAtlas, _: Versioned) -> StoreFacts:
     """Tell what the store holds."""
     held = atlas.holdings()
     return StoreFacts(
-        store_version=held.version,
+        store_version=held.store_version,
         studies=held.studies,
         videos=held.videos,
-        encoders=[EncoderFacts(encoder_id=name, heads=heads) for name, heads in held.encoders],
+        encoders=[
+            EncoderFacts(encoder_id=name, heads=heads) for name, heads in held.encoders.items()
+        ],
         software_version=software_version(),
     )
 
