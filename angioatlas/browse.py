@@ -242,7 +242,7 @@ class Browsing(CohortStudies):
             return found
 
     @audited(Action.READ)
-    def timeline(self, study_uid: str) -> Timeline:
+    def patient_of(self, study_uid: str) -> Timeline:
         """Return what is known of the patient of a study, by date; see `browse.timeline`."""
         with self.snapshot() as snapshot:
             found = timeline(snapshot, study_uid)

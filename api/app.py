@@ -94,7 +94,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     }
     guarded = APIRouter(dependencies=[Depends(caller)], responses=failures)
     for part in (search.router, exams.router, studies.router, store.router):
-        guarded.include_router(part, prefix="/v1")
+        guarded.include_router(part)
     guarded.include_router(service.router)
     guarded.add_api_route(
         "/openapi.json", lambda: app.openapi(), tags=["service"], include_in_schema=False

@@ -22,7 +22,7 @@ from api.state import state_of
 from core.errors import TooLargeError
 from core.schema import StudyScore
 
-router = APIRouter(tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"])
 MOST_WAIT_S: Final = 60.0
 _LOOK_S: Final = 0.05
 

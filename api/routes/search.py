@@ -23,7 +23,7 @@ from api.schemas import (
 )
 from core.schema import UID_COLUMN, Level
 
-router = APIRouter(tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"])
 
 
 @router.post("/studies:search")

@@ -9,7 +9,7 @@ from api.schemas import EncoderFacts, StoreFacts, Version
 from api.versions import NOT_MODIFIED, Versioned
 from core.provenance import software_version
 
-router = APIRouter(tags=["store"])
+router = APIRouter(prefix="/v1", tags=["store"])
 
 
 @router.get("/store", responses=NOT_MODIFIED)

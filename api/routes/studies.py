@@ -25,7 +25,7 @@ from api.schemas import (
 from api.versions import NOT_MODIFIED, Versioned
 from core.schema import Level
 
-router = APIRouter(tags=["studies"])
+router = APIRouter(prefix="/v1", tags=["studies"])
 Where = Annotated[
     str | None,
     Query(max_length=MOST_TEXT, description="Only what this predicate holds for."),
@@ -112,7 +112,7 @@ def findings(
 @router.get("/studies/{study_uid}/timeline", responses=NOT_MODIFIED)
 def timeline(study_uid: Uid, atlas: CallersAtlas, _: Versioned) -> PatientTimeline:
     """Show what is known of the patient of a study: exams, events, measurements, procedures."""
-    return PatientTimeline.model_validate(vars(atlas.timeline(study_uid)))
+    return PatientTimeline.model_validate(vars(atlas.patient_of(study_uid)))
 
 
 @router.get("/videos/{sop_uid}", responses=NOT_MODIFIED)
