@@ -25,14 +25,16 @@ DEMO ?= angioatlas-demo
 demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
 	$(BIN)/angioatlas demo --folder $(DEMO)
 
+# File by file, in their order: the long ones come first, so that none is waited for at the end.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED)  ## run the default tests (offline, CPU)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD)
 
 test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
 	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
 
 coverage: $(INSTALLED)  ## run the default tests and measure branch coverage (floor 90 %)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) --cov --cov-fail-under=90
 
 check: $(INSTALLED)  ## lint, types, import direction, generated docs
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ The weights are the deterministic filling of the golden vectors, so the numbers 
 are known exactly.
 """
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from embedder.preprocess import preprocess
-from tests.support.cli import angioatlas, as_json
+from tests.support.cli import angioatlas, as_json, as_process
 from tests.support.dicom import write_cine
 from tests.support.golden import golden_model, relative_l2, write_golden_checkpoint
 
@@ -46,7 +47,10 @@ def test_real_cine_to_ranked_neighbours_and_sql(home, tmp_path):
     again = as_json(home, *words)
     assert (again["videos_embedded"], again["unchanged"]) == (0, 2)
 
-    hits = as_json(home, "similar", "1.2.840.113857.1626.160635.1727.151424", *store)
+    uid = "1.2.840.113857.1626.160635.1727.151424"
+    done = as_process(home, "similar", uid, *store, "--json")
+    assert done.returncode == 0, done.stderr
+    hits = json.loads(done.stdout)
     assert [hit["rank"] for hit in hits["hits"]] == [1]
     assert -1 <= hits["hits"][0]["score"] <= 1
 

@@ -160,6 +160,7 @@ def text_vector(text, vocabulary):
         return unit(golden_text_model()(ids, mask)[0].numpy())
 
 
+@pytest.mark.slow  # by default tests/reference/test_golden_imported.py holds it to its word
 def test_verify_tells_a_good_folder_from_a_bad_one(home, originals):
     good = as_json(home, "encoders", "verify", "site")
     assert good["is_good"]
