@@ -55,8 +55,8 @@ from store.store import Store
 class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
     """One store, read at one version, with the settings of this installation.
 
-    Made by `Atlas.open`.  Reads follow the latest version unless one was named.  Every use case asks
-    for a scope of its principal and leaves an entry in the audit trail; see docs/access.md.
+    Made by `Atlas.open`.  Reads follow the latest version unless one was named.  Every use case
+    asks for a scope of its principal and leaves an entry in the audit trail; see docs/access.md.
 
     Parameters
     ----------

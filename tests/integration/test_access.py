@@ -20,6 +20,7 @@ from angioatlas.cli.main import app
 from core.errors import AtlasError, ForbiddenError, NotFoundError, StoreError
 from core.ids import PseudonymisedIdentity, create_key_file, load_key_file
 from core.settings import Settings
+from store.store import Store
 from tests.support.cli import ROOT
 from tests.support.retrieval_store import retrieval_store
 
@@ -169,7 +170,7 @@ class Composed(Atlas):
 
 
 def test_a_use_case_in_a_use_case_is_one_entry_and_asks_for_its_scope(folder, settings):
-    atlas = Composed.open(folder / "store", settings=settings)
+    atlas = Composed(Store.open(folder / "store"), settings)
     reader = atlas.acting_as(somebody(Scope.READ))
     reader.chosen()
     with pytest.raises(ForbiddenError, match="'write'"):
@@ -251,8 +252,10 @@ def test_processes_and_threads_append_to_one_chain(tmp_path):
         for name in ("one", "other")
     ]
     for child in children:
+        assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
     for child in children:  # at once, into a file that is not there yet
+        assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.flush()
     with AuditTrail(path) as trail:
