@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import stat
+import warnings
 from contextlib import closing
 
 import pytest
@@ -219,7 +220,9 @@ def test_a_trail_that_cannot_be_written_says_what_to_do(tmp_path):
 
 
 def test_a_fork_opens_the_file_for_itself(trail):
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # other tests may have left threads
+        child = os.fork()
     if child == 0:
         trail.append(WHO, Action.READ, {}, at=AT)
         os._exit(0)
