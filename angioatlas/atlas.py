@@ -56,7 +56,8 @@ from store.store import Store
 class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing):
     """One store, read at one version, with the settings of this installation.
 
-    Made by `Atlas.open`.  Reads follow the latest version unless one was named.
+    Made by `Atlas.open`.  Reads follow the latest version unless one was named.  Every use case
+    asks for a scope of its principal and leaves an entry in the audit trail; see docs/access.md.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
     def open(
         cls, store: Path | str, *, settings: Settings | None = None, version: int | None = None
     ) -> Atlas:
-        """Open a store to read, search, export and maintain.
+        """Open a store to read, search, export and maintain, as whoever works at this machine.
 
         Raises
         ------

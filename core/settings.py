@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_STATE_HOME", ".local/state"),
-        description="Folder of this installation's caches (indexes, calibrations).",
+        description="Folder of this installation: API keys, audit trail, caches.",
     )
     identity_key: Path = Field(
         default_factory=lambda: config_folder() / "identity.key",

@@ -25,7 +25,7 @@ State = Literal["in force", "expired", "revoked"]
 
 _TOKEN: Final = re.compile(r"aa_([0-9a-f]{12})_[0-9a-f]{64}")
 _NOBODY: Final = bytes(hashlib.sha256().digest_size)
-"""Compared with when there is no such key, so that an id costs as long whether it is one or not."""
+"""Compared with when there is no such key, so that whether there is one costs no time apart."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS keys (

@@ -262,7 +262,7 @@ class Evaluation(Searches):
         # As objects, so that a rank stays a whole number where others are not known.
         return pd.DataFrame(rows, columns=columns, dtype=object)
 
-    @audited(Action.ANALYSE, "one", "other", "level", "k")
+    @audited(Action.ANALYSE, "level", "k")
     def encoder_overlap(
         self,
         one: str,
