@@ -85,6 +85,14 @@ class LimitSettings(_Section):
     )
 
 
+class PictureSettings(_Section):
+    """Cines and thumbnails made for people to look at."""
+
+    cache_gib: float = Field(
+        4, gt=0, description="Cines and thumbnails kept of one store, in GiB; see `docs/cines.md`."
+    )
+
+
 class RetentionSettings(_Section):
     """How long old store versions are kept."""
 
@@ -113,7 +121,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_STATE_HOME", ".local/state"),
-        description="Folder of this installation's caches (indexes, calibrations).",
+        description="Folder of this installation's caches (indexes, calibrations, cines).",
     )
     identity_key: Path = Field(
         default_factory=lambda: config_folder() / "identity.key",
@@ -121,6 +129,7 @@ class Settings(BaseSettings):
     )
     embed: EmbedSettings = Field(default_factory=EmbedSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    pictures: PictureSettings = Field(default_factory=PictureSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @classmethod

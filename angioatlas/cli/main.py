@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from angioatlas.cli import (
+    cine,
     cohort,
     config,
     demo,
@@ -90,6 +91,7 @@ app.command("embed")(embed.embed)
 app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
+app.command("cine")(cine.cine)
 app.command("probes")(probes.probes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
