@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,8 @@ from core.errors import StoreError
 _FORMAT: Final = 1
 """Part of every name: pictures that another version of this software made differently are not
 found."""
+_ASIDE: Final = ".part"
+_ABANDONED_SECONDS: Final = 3600.0
 _SLACK: Final = 64
 """The share of the room that is kept free is one of so many."""
 
@@ -62,16 +65,20 @@ class PictureCache:
         Raises
         ------
         StoreError
-            When the folder cannot be written.
+            When the folder cannot be written, or was cleared meanwhile.
         """
         path = self.folder / name
-        aside = path.with_name(f"{name}.{uuid.uuid4().hex[:12]}.part")
+        aside = path.with_name(f"{name}.{uuid.uuid4().hex[:12]}{_ASIDE}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Here already: what the picture is drawn by may not know why it cannot write.
             aside.touch(mode=0o600)
             draw(aside)
             aside.replace(path)
+        except FileNotFoundError as error:
+            raise StoreError(
+                "the cache was cleared while a picture was drawn", "ask for it again"
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"a picture cannot be kept in {self.folder}: {error.strerror}",
@@ -104,7 +111,7 @@ class PictureCache:
             if excess <= 0:
                 return
             # However small the room is, what was just asked for is given.
-            if path != newest:
+            if path != newest and not _is_being_drawn(path, status):
                 with suppress(FileNotFoundError):
                     path.unlink()
                 excess -= status.st_size
@@ -117,6 +124,11 @@ class PictureCache:
                 with suppress(FileNotFoundError):
                     found.append((path, path.stat()))
         return found
+
+
+def _is_being_drawn(path: Path, status: os.stat_result) -> bool:
+    """Whether another process may be writing it; what a killed one left is old."""
+    return path.suffix == _ASIDE and time.time() - status.st_mtime < _ABANDONED_SECONDS
 
 
 def picture_name(kind: str, sop_uid: str, commit_id: str, height: int) -> str:

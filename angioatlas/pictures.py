@@ -130,9 +130,10 @@ class Pictures(CohortStudies):
 
     def _video(self, snapshot: Snapshot, sop_uid: str) -> dict[str, Any]:
         position = Position(snapshot.version, snapshot.deletions)
-        if self._shown is None or self._shown[0] != position:
-            self._shown = (position, snapshot.videos().select(_COLUMNS))
-        _, videos = self._shown
+        shown = self._shown
+        if shown is None or shown[0] != position:
+            self._shown = shown = (position, snapshot.videos().select(_COLUMNS))
+        _, videos = shown
         for uid in self._may_be(sop_uid):
             row = pc.index(videos["sop_uid"], uid).as_py()
             if row >= 0:
