@@ -37,6 +37,7 @@ from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
 from angioatlas.patients import find_patient
+from angioatlas.pictures import Pictures
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
 from angioatlas.report import EmbedReport
@@ -53,7 +54,9 @@ from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
 
-class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing):
+class Atlas(
+    SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing, Pictures
+):
     """One store, read at one version, with the settings of this installation.
 
     Made by `Atlas.open`.  Reads follow the latest version unless one was named.  Every use case
@@ -367,6 +370,8 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation,
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()
+            # A picture that is drawn after this finds the patient deleted.
+            self._pictures.clear()
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -8,6 +8,7 @@ AtlasError
 ├── UsageError            the request itself is wrong (exit code 2)
 ├── NotFoundError         a study, encoder, file or version that is not there
 ├── EncoderError          a checkpoint or encoder folder that cannot be used
+├── SourceError           the file of a video cannot be shown: gone, another one, or damaged
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
 ├── UnauthenticatedError  who calls is not known
@@ -61,6 +62,12 @@ class EncoderError(AtlasError):
     """A checkpoint or encoder folder cannot be used."""
 
     code = "encoder"
+
+
+class SourceError(AtlasError):
+    """The file that a video was embedded from cannot be shown: gone, another one, or damaged."""
+
+    code = "source"
 
 
 class StoreError(AtlasError):

@@ -85,6 +85,14 @@ class LimitSettings(_Section):
     )
 
 
+class PictureSettings(_Section):
+    """Cines and thumbnails made for people to look at."""
+
+    cache_gib: float = Field(
+        4, gt=0, description="Cines and thumbnails kept of one store, in GiB; see `docs/cines.md`."
+    )
+
+
 class RetentionSettings(_Section):
     """How long old store versions are kept."""
 
@@ -144,6 +152,7 @@ class Settings(BaseSettings):
     )
     embed: EmbedSettings = Field(default_factory=EmbedSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    pictures: PictureSettings = Field(default_factory=PictureSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from angioatlas.cli import (
     audit,
+    cine,
     cohort,
     config,
     demo,
@@ -93,6 +94,7 @@ app.command("embed")(embed.embed)
 app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
+app.command("cine")(cine.cine)
 app.command("probes")(probes.probes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
