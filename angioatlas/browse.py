@@ -225,13 +225,14 @@ class Browsing(CohortStudies):
         ------
         NotFoundError
         """
+        level = Level(level)
         with self.snapshot() as snapshot:
             for may_be in self._may_be(uid):
                 with suppress(NotFoundError):
-                    found: str = row_of(snapshot, Level(level), may_be)[UID_COLUMN[level]]
+                    found: str = row_of(snapshot, level, may_be)[UID_COLUMN[level]]
                     note(uid=found)
                     return found
-            raise NotFoundError(f"no such {Level(level).value} in store version {snapshot.version}")
+            raise NotFoundError(f"no such {level.value} in store version {snapshot.version}")
 
     @audited(Action.READ)
     def videos_of_study(self, study_uid: str) -> list[dict[str, Any]]:

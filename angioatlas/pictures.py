@@ -14,6 +14,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.picture_cache import PictureCache, picture_name
 from angioatlas.workshop import Workshop
@@ -54,6 +56,7 @@ class Pictures(CohortStudies):
         self._drawing = threading.Lock()
         self._shown: tuple[Position, pa.Table] | None = None
 
+    @audited(Action.READ, "height")
     def cine(self, sop_uid: str, *, height: int | None = None) -> Path:
         """Return a video as a movie that browsers play.
 
@@ -84,6 +87,7 @@ class Pictures(CohortStudies):
         """
         return self._picture("mp4", sop_uid, height)
 
+    @audited(Action.READ, "height")
     def thumbnail(self, sop_uid: str, *, height: int | None = THUMBNAIL_HEIGHT) -> Path:
         """Return the middle frame of a video.
 
@@ -110,6 +114,7 @@ class Pictures(CohortStudies):
         with self.snapshot() as snapshot:
             video = self._video(snapshot, sop_uid)
             rows = min(height or video["rows"], video["rows"])
+            note(uid=video["sop_uid"])
             name = picture_name(kind, video["sop_uid"], video["commit_id"], rows)
             found = self._pictures.find(name)
             if found is not None:

@@ -27,7 +27,7 @@ from api.jobs import Jobs
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import MEDIA_TYPE, Problem, add_handlers
-from api.routes import exams, search, service, store, studies
+from api.routes import exams, pictures, search, service, store, studies
 from api.state import State
 from core.provenance import RESEARCH_USE, software_version
 from core.settings import Settings
@@ -93,7 +93,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         for status, told in _FAILURES.items()
     }
     guarded = APIRouter(dependencies=[Depends(caller)], responses=failures)
-    for part in (search.router, exams.router, studies.router, store.router):
+    for part in (search.router, exams.router, studies.router, pictures.router, store.router):
         guarded.include_router(part)
     guarded.include_router(service.router)
     guarded.add_api_route(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import Any, Final
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,16 +54,18 @@ class Observed:
         finally:
             took = time.perf_counter() - began
             route = _route(scope)
-            self.metrics.observe(scope["method"], route, status, took)
+            self.metrics.observe(_method(scope), route, status, took)
             _log.info("%s %s %s %d %.1f ms", given, _method(scope), route, status, 1000 * took)
 
 
-def _route(scope: dict[str, Any]) -> str:
+def _route(scope: Scope) -> str:
     """Return the route's template; what no route matched is one name, whatever was asked."""
     route = scope.get("route")
-    return getattr(route, "path", _UNKNOWN)
+    path: str = getattr(route, "path", _UNKNOWN)
+    return path
 
 
-def _method(scope: dict[str, Any]) -> str:
+def _method(scope: Scope) -> str:
     known = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-    return scope["method"] if scope["method"] in known else _UNKNOWN
+    method: str = scope["method"]
+    return method if method in known else _UNKNOWN

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, HTTPException, Request, Response
 
 from api.callers import CallersAtlas
 
-NOT_MODIFIED: Final = {304: {"description": "The store has not moved on since `If-None-Match`."}}
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The store has not moved on since `If-None-Match`."}
+}
 
 
 def versioned(request: Request, response: Response, atlas: CallersAtlas) -> None:

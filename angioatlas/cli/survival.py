@@ -15,7 +15,6 @@ from angioatlas.cli.output import (
     print_notice,
     print_table,
     progress,
-    records,
     say,
 )
 from angioatlas.cli.studies import (
