@@ -37,6 +37,7 @@ from angioatlas.cli.studies import (
     print_predictions,
     words,
 )
+from angioatlas.rows import records
 
 if TYPE_CHECKING:
     from angioatlas.survival.study import SurvivalResult
