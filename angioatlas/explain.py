@@ -93,7 +93,11 @@ def explain(
     uids, studies = keys["uid"].to_pylist(), keys["study_uid"].to_pylist()
     aggregated = scorer.level is Level.STUDY and scorer.score is StudyScore.STUDY
     videos = videos_of(
-        scorer.snapshot, scorer.encoder_id, list(dict.fromkeys(studies)), pooled=aggregated
+        scorer.snapshot,
+        scorer.files,
+        scorer.encoder_id,
+        list(dict.fromkeys(studies)),
+        pooled=aggregated,
     )
     if scorer.level is Level.VIDEO:
         return {
@@ -103,26 +107,33 @@ def explain(
     if scorer.score is StudyScore.LATE:
         return {uid: _late(query, videos[uid]) for uid in uids}
     if scorer.score is StudyScore.MEAN:
-        return {
-            uid: _without_each(query, query.mean, videos[uid], float(score), _mean)
-            for uid, score in zip(uids, scores, strict=True)
-        }
+        told = dict(zip(uids, scores.tolist(), strict=True))
+        return _without_each(query, query.mean, videos, told, _means)
     return _of_stored_vectors(scorer, query, rows, scores, videos, load_encoder)
 
 
-_Combine = Callable[[Videos, list[int]], NDArray[np.float64]]
-"""Makes the study vector of some of the videos."""
+_Some = tuple[Videos, list[int]]
+"""Some of the videos of a study."""
+
+_Combine = Callable[[list[_Some]], NDArray[np.float64]]
+"""Makes the study vector [512] of each of several sets of videos."""
 
 
 def _mean(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
     return unit(videos.embedding[kept].astype(np.float64).mean(axis=0))
 
 
+def _means(sets: list[_Some]) -> NDArray[np.float64]:
+    return np.stack([_mean(*each) for each in sets])
+
+
 def _by(encoder: Encoder) -> _Combine:
-    def combine(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
-        assert videos.pooled is not None
-        some = VideoVectors(videos.pooled[kept], videos.embedding[kept])
-        return encoder.encode_study(some).astype(np.float64)
+    def combine(sets: list[_Some]) -> NDArray[np.float64]:
+        studies = []
+        for videos, kept in sets:
+            assert videos.pooled is not None
+            studies.append(VideoVectors(videos.pooled[kept], videos.embedding[kept]))
+        return encoder.encode_studies(studies).astype(np.float64)
 
     return combine
 
@@ -136,23 +147,22 @@ def _of_stored_vectors(
     load_encoder: LoadEncoder,
 ) -> dict[str, Explanation]:
     """Leave each video out of vectors that are the mean, or that only the encoder can make."""
-    keys = scorer.keys.take(rows)
-    _, stored = scorer.snapshot.vectors(scorer.encoder_id, scorer.level, keys=keys)
-    combine: _Combine = _mean
+    told = dict(zip(videos, scores.tolist(), strict=True))
+    combine: _Combine = _means
     note = None
-    if not all(map(_is_mean, videos.values(), stored)):
+    if not all(map(_is_mean, videos.values(), scorer.stored(rows))):
         try:
             combine = _by(load_encoder())
         except (NotFoundError, EncoderError) as error:
             note = f"only the encoder can make a study's vector again: {error.message}"
+    untold = {
+        uid: Explanation(False, note=note)
+        for uid in videos
+        if note is not None and len(videos[uid].sop_uids) > 1
+    }
+    told = {uid: score for uid, score in told.items() if uid not in untold}
     vector = query.vector.astype(np.float64)
-    told = {}
-    for uid, score in zip(keys["uid"].to_pylist(), scores, strict=True):
-        if note is not None and len(videos[uid].sop_uids) > 1:
-            told[uid] = Explanation(False, note=note)
-        else:
-            told[uid] = _without_each(query, vector, videos[uid], float(score), combine)
-    return told
+    return untold | _without_each(query, vector, videos, told, combine)
 
 
 def _is_mean(videos: Videos, stored: NDArray[np.float32]) -> bool:
@@ -180,25 +190,34 @@ def _one_video(query: Query, videos: Videos, uid: str, score: float) -> Explanat
 def _without_each(
     query: Query,
     vector: NDArray[np.float64],
-    videos: Videos,
-    score: float,
+    videos: Mapping[str, Videos],
+    scores: Mapping[str, float],
     combine: _Combine,
-) -> Explanation:
-    """Leave out one video at a time; of the only one the whole score is lost."""
-    beside = (videos.embedding @ query.videos.T).argmax(axis=1)
-    every = range(len(videos.sop_uids))
-    matched = []
-    for i in every:
-        kept = [j for j in every if j != i]
-        without = float(combine(videos, kept) @ vector) if kept else 0.0
-        of = int(beside[i])
-        matched.append(
+) -> dict[str, Explanation]:
+    """Leave out one video of a study at a time; of the only one the whole score is lost.
+
+    All that is left of all studies is combined at once: an encoder takes longer to be asked than to
+    answer.
+    """
+    left = [
+        (uid, i, [j for j in range(len(videos[uid].sop_uids)) if j != i])
+        for uid in scores
+        for i in range(len(videos[uid].sop_uids))
+    ]
+    sets = [(videos[uid], kept) for uid, _, kept in left if kept]
+    made = iter(combine(sets) if sets else ())
+    matched: dict[str, list[Matched]] = {uid: [] for uid in scores}
+    beside = {uid: (videos[uid].embedding @ query.videos.T).argmax(axis=1) for uid in scores}
+    for uid, i, kept in left:
+        without = float(next(made) @ vector) if kept else 0.0
+        of = int(beside[uid][i])
+        matched[uid].append(
             Matched(
                 query.sop_uids[of],
                 query.views[of],
-                videos.sop_uids[i],
-                videos.views[i],
-                score - without,
+                videos[uid].sop_uids[i],
+                videos[uid].views[i],
+                scores[uid] - without,
             )
         )
-    return Explanation(False, tuple(matched))
+    return {uid: Explanation(False, tuple(each)) for uid, each in matched.items()}

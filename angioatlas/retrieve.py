@@ -8,8 +8,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
@@ -18,8 +16,10 @@ from angioatlas.explain import LoadEncoder, explain
 from angioatlas.filters import columns_of_view, rows_where
 from angioatlas.hits import Answer, Found, Similar, best, facts
 from angioatlas.indexes import IndexCache
+from angioatlas.rows import find
 from angioatlas.scores import Query, Scorer
 from angioatlas.study_videos import VideoCache
+from angioatlas.video_files import VideoFiles
 from core.errors import NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from embedder.encoders.spec import Coverage, TextEmbedder
@@ -34,12 +34,19 @@ class Caches:
 
     indexes: IndexCache
     chances: ChanceCache
+    files: VideoFiles
     videos: VideoCache = field(default_factory=VideoCache)
+
+    def keep_only(self, snapshot: Snapshot) -> None:
+        """Forget what is in memory of other positions of the store."""
+        for cache in (self.indexes, self.chances, self.files, self.videos):
+            cache.keep_only(snapshot)
 
     def clear(self) -> None:
         """Remove all of it, in memory and on disk."""
         self.indexes.clear()
         self.chances.clear()
+        self.files.clear()
         self.videos.clear()
 
 
@@ -155,10 +162,11 @@ def similar(
         When none of `uids` is visible with vectors of this encoder.
     """
     row = _find(snapshot, uids, wanted.level, encoder_id)
+    (vector,) = _scorer(snapshot, caches, encoder_id, wanted).stored(np.array([row]))
     return similar_to(
         snapshot,
         caches,
-        Query.of_row(snapshot, encoder_id, wanted.level, row),
+        Query.of_row(snapshot, caches.files, encoder_id, wanted.level, row, vector=vector),
         encoder_id=encoder_id,
         wanted=wanted,
         exclude_same_patient=exclude_same_patient,
@@ -180,17 +188,27 @@ def similar_to(
     in the store.
     """
     assert query.uid is not None
-    keys = snapshot.keys(encoder_id, wanted.level)
-    include = _differs(keys["uid"], query.uid)
-    if exclude_same_patient:
-        include &= _differs(keys["patient_id"], query.patient_id)
     scorer = _scorer(snapshot, caches, encoder_id, wanted)
+    include = np.ones(scorer.keys.num_rows, bool)
+    own = find(snapshot, encoder_id, wanted.level, query.uid)
+    if own is not None:
+        include[own] = False
+    if exclude_same_patient:
+        include[scorer.patients.rows_of(query.patient_id)] = False
     answer = _answer(scorer, caches, query, include, wanted)
     return Similar(query_uid=query.uid, **vars(answer))
 
 
 def _scorer(snapshot: Snapshot, caches: Caches, encoder_id: str, wanted: Wanted) -> Scorer:
-    return Scorer(snapshot, encoder_id, wanted.level, wanted.score, caches.indexes, caches.videos)
+    return Scorer(
+        snapshot,
+        encoder_id,
+        wanted.level,
+        wanted.score,
+        caches.indexes,
+        caches.videos,
+        caches.files,
+    )
 
 
 def _answer(
@@ -211,7 +229,7 @@ def _answer(
         lambda k, left: scorer.rank(query, k=k, include=left),
         k=wanted.k,
         include=include,
-        patients=keys["patient_id"] if wanted.one_per_patient else None,
+        owners=scorer.patients.owners if wanted.one_per_patient else None,
     )
     meaning = caches.chances.meaning(
         scorer, scores, include=include, patient_id=query.patient_id, reader=reader
@@ -232,17 +250,11 @@ def _answer(
     )
 
 
-def _differs(column: pa.ChunkedArray, value: str | None) -> NDArray[np.bool_]:
-    differs: NDArray[np.bool_] = ~pc.equal(column, value).to_numpy(zero_copy_only=False)
-    return differs
-
-
 def _find(snapshot: Snapshot, uids: Sequence[str], level: Level, encoder_id: str) -> int:
-    keys = snapshot.keys(encoder_id, level)
     for uid in uids:
-        row = pc.index(keys["uid"], uid).as_py()
-        if row >= 0:
-            return int(row)
+        row = find(snapshot, encoder_id, level, uid)
+        if row is not None:
+            return row
     raise NotFoundError(
         f"no {level.value} {uids[0]} with vectors of {encoder_id} in store version "
         f"{snapshot.version}",

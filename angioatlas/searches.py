@@ -21,6 +21,7 @@ from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
+from angioatlas.video_files import VideoFiles
 from core.schema import Level, StudyScore
 from core.settings import Settings
 from index.engines import Kind
@@ -37,6 +38,7 @@ class Searches(CohortStudies):
         self._caches = retrieve_.Caches(
             IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors),
             ChanceCache(settings.state_dir / "calibrations" / store.uuid),
+            VideoFiles(derived),
         )
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")

@@ -8,10 +8,10 @@ patient who was deleted since.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, cast, final
 
 import duckdb
 import numpy as np
@@ -45,6 +45,7 @@ from store.visibility import (
 )
 
 VectorKind = Literal["embedding", "pooled"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Snapshot(Closing):
         self._keys: dict[tuple[str, Level], pa.Table] = {}
         self._finding_keys: dict[str, pa.Table] = {}
         self._labels: dict[LabelKind, pa.Table] = {}
+        self._derived: dict[Hashable, Any] = {}
+        self._holders = 1
         self._closed = False
         self.commit = commit
         self.deletions = len(tombstones)
@@ -106,14 +109,35 @@ class Snapshot(Closing):
     def __repr__(self) -> str:
         return f"Snapshot(version={self.version})"
 
-    def close(self) -> None:
-        """Let the version go."""
+    def lend(self) -> Snapshot:
+        """Return this snapshot for one more holder; each of them closes it.
+
+        Raises
+        ------
+        StoreError
+            When nobody holds it any more.
+        """
         with self._lock:
-            if not self._closed:
+            self._check_open()
+            self._holders += 1
+        return self
+
+    def close(self) -> None:
+        """Let the version go, unless it was lent to others who still hold it."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders <= 0 and not self._closed:
                 self._closed = True
                 if "_connection" in self.__dict__:
                     self._connection.close()
                 self._pin.release()
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return what `make` makes of this snapshot; made the first time and kept under a name."""
+        with self._lock:
+            if name not in self._derived:
+                self._derived[name] = make()
+            return cast(T, self._derived[name])
 
     def studies(self) -> pa.Table:
         """Return the visible rows of `studies`, by study_uid."""

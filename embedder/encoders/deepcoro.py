@@ -208,6 +208,21 @@ class DeepCoroEncoder:
                 joint = self._model.aggregator(pooled[None])[0]
             return _to_numpy(F.normalize(joint, dim=0))
 
+    def encode_studies(self, studies: Sequence[VideoVectors]) -> NDArray[np.float32]:
+        """Combine the videos of each of several studies, one by one: their numbers differ.
+
+        Returns
+        -------
+        float32 array of shape (studies, 512)
+
+        Raises
+        ------
+        UsageError
+            A study has no video, or more than the aggregator has positions for.
+        """
+        rows = [self.encode_study(each) for each in studies]
+        return np.stack(rows) if rows else np.empty((0, self.spec.dim), np.float32)
+
     def encode_findings(self, videos: VideoVectors) -> Findings | None:
         """Say what is found in one study's videos, in their order; None without heads.
 
