@@ -63,19 +63,39 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
 
     @classmethod
     def open(
-        cls, store: Path | str, *, settings: Settings | None = None, version: int | None = None
+        cls,
+        store: Path | str,
+        *,
+        settings: Settings | None = None,
+        version: int | None = None,
+        follow: bool = False,
     ) -> Atlas:
         """Open a store to read, search, export and maintain.
+
+        Parameters
+        ----------
+        store : path
+        settings : Settings, optional
+        version : int, optional
+            Read this version.
+        follow : bool
+            Make everything ready now, share it among all calls and follow the store in a thread,
+            as a server wants; `close` ends it.
 
         Raises
         ------
         NotFoundError
             When there is no store, or not this version of it.
+        UsageError
+            When a version is to be followed.
         """
         opened = Store.open(store)
         if version is not None:
             opened.snapshot(version).close()
-        return cls(opened, settings or load_settings(), version)
+        atlas = cls(opened, settings or load_settings(), version)
+        if follow:
+            atlas.follow()
+        return atlas
 
     @staticmethod
     def embed_into(

@@ -28,14 +28,25 @@ from store.snapshot import Snapshot
 _WORDS_SHOWN: Final = 10
 
 
+_Sort = tuple[str, Level, StudyScore, str | None]
+"""What differs between searches in what they derive: space, level, score, and the text encoder."""
+
+
 @dataclass(frozen=True)
 class Caches:
-    """What searches of one store derive from it and keep."""
+    """What searches of one store derive from it and keep.
+
+    Attributes
+    ----------
+    asked : dict
+        The sorts of searches that there were, with the text encoder of each.
+    """
 
     indexes: IndexCache
     chances: ChanceCache
     files: VideoFiles
     videos: VideoCache = field(default_factory=VideoCache)
+    asked: dict[_Sort, TextEmbedder | None] = field(default_factory=dict)
 
     def keep_only(self, snapshot: Snapshot) -> None:
         """Forget what is in memory of other positions of the store."""
@@ -173,6 +184,47 @@ def similar(
     )
 
 
+def warm(
+    snapshot: Snapshot,
+    caches: Caches,
+    encoder_id: str,
+    *,
+    score: StudyScore,
+    readers: Sequence[TextEmbedder | None],
+) -> None:
+    """Derive what searches of a snapshot need: of studies, and of what else was asked before.
+
+    Each sort of search is made once, so that nothing is forgotten.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    caches : Caches
+    encoder_id : str
+    score : StudyScore
+        Of studies.
+    readers : sequence of TextEmbedder or None
+        Of texts; None of cases.
+    """
+    for reader in readers:
+        caches.asked[_sort(encoder_id, Level.STUDY, score, reader)] = reader
+    for (space, level, of, _), reader in [*caches.asked.items()]:
+        if space != encoder_id or not snapshot.keys(space, level).num_rows:
+            continue
+        wanted = Wanted(level=level, k=1, score=of)
+        scorer = _scorer(snapshot, caches, space, wanted)
+        (vector,) = scorer.stored(np.zeros(1, np.int64))
+        query = Query.of_row(snapshot, caches.files, space, level, 0, vector=vector)
+        # Here the query's patient is looked up, too.
+        include = np.ones(scorer.keys.num_rows, bool)
+        include[scorer.patients.rows_of(query.patient_id)] = True
+        _answer(scorer, caches, query, include, wanted, reader)
+
+
+def _sort(encoder_id: str, level: Level, score: StudyScore, reader: TextEmbedder | None) -> _Sort:
+    return encoder_id, level, score, None if reader is None else reader.text_id
+
+
 def similar_to(
     snapshot: Snapshot,
     caches: Caches,
@@ -221,6 +273,7 @@ def _answer(
 ) -> Answer:
     """Rank the rows of `include`, by row of the snapshot's keys, and say what came of it."""
     keys, snapshot, level = scorer.keys, scorer.snapshot, scorer.level
+    caches.asked[_sort(scorer.encoder_id, level, scorer.score, reader)] = reader
     if wanted.where is not None:
         include &= rows_where(
             snapshot, keys, wanted.where, level=level, encoder_id=scorer.encoder_id

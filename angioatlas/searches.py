@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,32 +17,58 @@ from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
+from angioatlas.live import LiveStore
 from angioatlas.new_exam import query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
 from angioatlas.video_files import VideoFiles
+from core.closing import Closing
+from core.errors import EncoderError, NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from core.settings import Settings
 from index.engines import Kind
 from store.report_text import ReportText
+from store.snapshot import Snapshot
 from store.store import Store
 
 
-class Searches(CohortStudies):
+class Searches(CohortStudies, Closing):
     """Searches of one store; a part of `Atlas`, made like it."""
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
+        self._live: LiveStore | None = None
+        self._caches = self._new_caches()
         derived = settings.state_dir / "indexes" / store.uuid
-        self._caches = retrieve_.Caches(
-            IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors),
-            ChanceCache(settings.state_dir / "calibrations" / store.uuid),
-            VideoFiles(derived),
-        )
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
+
+    def follow(self) -> None:
+        """Share one snapshot among all calls, and follow the store in a thread; see `LiveStore`.
+
+        Returns when the first snapshot is ready.
+
+        Raises
+        ------
+        UsageError
+            This reads one version.
+        """
+        if self.version is not None:
+            raise UsageError(f"version {self.version} never changes", "leave the version out")
+        if self._live is None:
+            self._caches = self._new_caches(for_server=True)
+            self._live = LiveStore(self.store, warm=self._warm, settle=self._settle)
+
+    def close(self) -> None:
+        """Follow the store no more."""
+        if self._live is not None:
+            self._live.close()
+
+    def snapshot(self) -> Snapshot:
+        """Open, or where the store is followed borrow, the version that this Atlas reads."""
+        return super().snapshot() if self._live is None else self._live.snapshot()
 
     def search(
         self,
@@ -238,6 +265,31 @@ class Searches(CohortStudies):
     def reports_indexed(self) -> int | None:
         """Return how many reports the saved full-text index has; None when there is none."""
         return self._reports.rows()
+
+    def _new_caches(self, *, for_server: bool = False) -> retrieve_.Caches:
+        derived = self.settings.state_dir / "indexes" / self.store.uuid
+        return retrieve_.Caches(
+            IndexCache(
+                derived, reopen=self.snapshot, texts=self._reference_vectors, beside=for_server
+            ),
+            ChanceCache(self.settings.state_dir / "calibrations" / self.store.uuid),
+            VideoFiles(derived, for_server=for_server),
+        )
+
+    def _warm(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            settings = self.settings
+            score = chosen_score("auto", Level.STUDY, encoder_id=space, settings=settings)
+            with suppress(NotFoundError, EncoderError):  # explanations say that it is not here
+                self._encoder(space)
+            reader = self._text_reader(space)
+            readers = [None] if reader is None else [None, reader]
+            retrieve_.warm(snapshot, self._caches, space, score=score, readers=readers)
+
+    def _settle(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            self._caches.files.bring_up_to_date(snapshot, space)
+        self._caches.keep_only(snapshot)
 
     def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
         """Return typical text queries in a space; None where its text encoder is not here."""

@@ -46,10 +46,13 @@ class VideoFiles:
     ----------
     folder : Path
         That of the indexes.
+    for_server : bool
+        What is in memory serves until there is something newer, even when it was removed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, for_server: bool = False) -> None:
         self._folder = folder
+        self._for_server = for_server
         self._ready: ByPosition[_Ready] = ByPosition()
 
     def read(
@@ -73,15 +76,17 @@ class VideoFiles:
         """
         ready = self._attached(snapshot, encoder_id)
         at = ready.rows[rows]
-        if len(at) and at.min() >= 0:
-            both = ready.log.read(at.astype(np.int64))
-            embedding, before = np.split(both, len(_KINDS), axis=1)
-            return np.ascontiguousarray(embedding), np.ascontiguousarray(before) if pooled else None
-        keys = snapshot.keys(encoder_id, Level.VIDEO).take(pa.array(rows))
-        found = [
-            snapshot.vectors(encoder_id, Level.VIDEO, keys=keys, kind=kind)[1]
-            for kind in (_KINDS if pooled else _KINDS[:1])
-        ]
+        there, lacking = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+        kinds = _KINDS if pooled else _KINDS[:1]
+        found = np.empty((len(kinds), len(rows), EMBEDDING_DIM), np.float32)
+        if len(there):
+            both = ready.log.read(at[there]).reshape(-1, len(_KINDS), EMBEDDING_DIM)
+            found[:, there] = both[:, : len(kinds)].swapaxes(0, 1)
+        if len(lacking):
+            keys = snapshot.keys(encoder_id, Level.VIDEO).take(pa.array(rows[lacking]))
+            for place, kind in enumerate(kinds):
+                _, vectors = snapshot.vectors(encoder_id, Level.VIDEO, keys=keys, kind=kind)
+                found[place, lacking] = vectors
         return found[0], found[1] if pooled else None
 
     def bring_up_to_date(self, snapshot: Snapshot, encoder_id: str) -> None:
@@ -121,7 +126,8 @@ class VideoFiles:
 
     def clear(self) -> None:
         """Forget what is in memory; the files go with the folder of the indexes."""
-        self._ready.clear()
+        if not self._for_server:
+            self._ready.clear()
 
     def _attached(self, snapshot: Snapshot, encoder_id: str) -> _Ready:
         ready = self._ready.get(encoder_id, snapshot)

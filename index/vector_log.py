@@ -82,7 +82,7 @@ class VectorLog:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def read(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Return a copy of some rows, [m, width]."""
         copied: NDArray[np.float32] = self._rows[rows]
         return copied
