@@ -15,7 +15,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -46,6 +46,9 @@ from core.schema import Format
 from core.settings import Settings, load_settings
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
+
+_READERS_S: Final = 30.0
+"""How long a deletion waits for those who follow the store to let go of older versions."""
 
 
 class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
@@ -354,7 +357,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 known.forget(surrogates)
         self._caches.clear()
         try:
-            return asdict(purge_patient(self.store, patient_id))
+            return asdict(purge_patient(self.store, patient_id, wait_s=_READERS_S))
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()

@@ -7,7 +7,6 @@ anybody.  It serves later versions until more than a few percent of the rows dif
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from angioatlas.by_position import ByPosition
@@ -70,13 +68,15 @@ class Meaning:
 
     Attributes
     ----------
-    columns : DataFrame
-        chance, chance_is_bound; one row a score.
+    chance : array [k], float64
+        One a score; NaN where nothing is known.
+    is_bound : array [k], bool
     note : str or None
         Why there is nothing, or of which version it is.
     """
 
-    columns: pd.DataFrame
+    chance: NDArray[np.float64]
+    is_bound: NDArray[np.bool_]
     note: str | None
 
 
@@ -96,11 +96,6 @@ class ChanceCache:
     def keep_only(self, snapshot: Snapshot) -> None:
         """Forget what is in memory of other positions."""
         self._ready.keep_only(snapshot)
-
-    def clear(self) -> None:
-        """Remove every saved calibration of the store."""
-        self._ready.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def meaning(
         self,
@@ -124,13 +119,14 @@ class ChanceCache:
         reader : TextEmbedder, optional
             Of a text query.
         """
-        nothing = pd.DataFrame({"chance": np.nan, "chance_is_bound": False}, range(len(scores)))
+        nothing, no = np.full(len(scores), np.nan), np.zeros(len(scores), bool)
         if not len(scores):
-            return Meaning(nothing, None)
+            return Meaning(nothing, no, None)
         calibration = self._of(scorer, reader)
         if isinstance(calibration, int):
             return Meaning(
                 nothing,
+                no,
                 f"what a score means cannot be told of {calibration} patients: it needs "
                 f"{FEWEST_PATIENTS}",
             )
@@ -138,15 +134,13 @@ class ChanceCache:
         if patient_id is not None:
             searched -= int(np.count_nonzero(include[scorer.patients.rows_of(patient_id)]))
         told = [calibration.counts.expected(float(score), searched) for score in scores]
-        columns = pd.DataFrame(
-            {
-                "chance": np.array([each.number for each in told], np.float64),
-                "chance_is_bound": np.array([each.is_bound for each in told], bool),
-            }
-        )
         version = calibration.store_version
         note = f"chance is that of store version {version}"
-        return Meaning(columns, None if version == scorer.snapshot.version else note)
+        return Meaning(
+            np.array([each.number for each in told], np.float64),
+            np.array([each.is_bound for each in told], bool),
+            None if version == scorer.snapshot.version else note,
+        )
 
     def _of(self, scorer: Scorer, reader: TextEmbedder | None) -> Calibration | int:
         """Return the calibration, or the number of patients where they are too few for one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -168,9 +168,18 @@ def best(
     return rows, scores
 
 
-def facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
-    """Return the facts to show for each uid, in order."""
+def facts(
+    snapshot: Snapshot,
+    level: Level,
+    uids: list[str],
+    *,
+    before: Mapping[str, NDArray[Any]] | None = None,
+) -> pd.DataFrame:
+    """Return the facts to show for each uid, in order, after the columns of `before`."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
     rows = rows_of_facts(table, UID_COLUMN[level], uids)
-    frame: pd.DataFrame = table.select(_SHOWN[level]).take(pa.array(rows)).to_pandas()
+    shown = table.select(_SHOWN[level]).take(pa.array(rows))
+    for at, (name, values) in enumerate((before or {}).items()):
+        shown = shown.add_column(at, name, pa.array(values))
+    frame: pd.DataFrame = shown.to_pandas()
     return frame

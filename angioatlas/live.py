@@ -59,6 +59,7 @@ class LiveStore(Closing):
         self._is_hiding = False
         self._stop = threading.Event()
         self._lent: Snapshot | None = self._opened()
+        # Before there is somebody who waits.
         self._settle(self._lent)
         self._thread = threading.Thread(target=self._follow, name="live store", daemon=True)
         self._thread.start()
@@ -101,14 +102,20 @@ class LiveStore(Closing):
     def look(self) -> None:
         """Look whether the store moved on, and follow it."""
         position, lent = self._store.position(), self._lent
-        if lent is None or position == position_of(lent):
+        is_deleting = self._store.tombstones().unfinished() > 0
+        if lent is None or (position == position_of(lent) and lent.is_pinned is not is_deleting):
             return
         if position.deletions != lent.deletions:
             with self._changed:
                 self._is_hiding = True
+        if is_deleting:
+            lent.unpin()
         ready = self._opened()
         self._swap(ready)
-        self._settle(ready)
+        if is_deleting:  # whoever deletes waits until nobody reads the bytes
+            ready.unpin()
+        else:
+            self._settle(ready)
 
     def _opened(self) -> Snapshot:
         snapshot = self._store.snapshot()

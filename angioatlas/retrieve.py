@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
@@ -54,9 +54,8 @@ class Caches:
             cache.keep_only(snapshot)
 
     def clear(self) -> None:
-        """Remove all of it, in memory and on disk."""
+        """Remove what holds vectors; calibrations hold nothing of anybody."""
         self.indexes.clear()
-        self.chances.clear()
         self.files.clear()
         self.videos.clear()
 
@@ -287,8 +286,13 @@ def _answer(
     meaning = caches.chances.meaning(
         scorer, scores, include=include, patient_id=query.patient_id, reader=reader
     )
-    ranked = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "score": scores})
-    about = facts(snapshot, level, keys["uid"].take(rows).to_pylist())
+    ranked = {
+        "rank": np.arange(1, len(rows) + 1),
+        "score": scores,
+        "chance": meaning.chance,
+        "chance_is_bound": meaning.is_bound,
+    }
+    uids = keys["uid"].take(pa.array(rows)).to_pylist()
     told = {}
     if wanted.load_encoder is not None:
         told = explain(scorer, query, rows, scores, wanted.load_encoder)
@@ -297,7 +301,7 @@ def _answer(
         encoder_id=scorer.encoder_id,
         store_version=snapshot.version,
         score=scorer.score,
-        hits=pd.concat([ranked, meaning.columns, about], axis=1),
+        hits=facts(snapshot, level, uids, before=ranked),
         chance_note=meaning.note,
         explanations=told,
     )

@@ -17,7 +17,7 @@ from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
-from angioatlas.live import LiveStore
+from angioatlas.live import POLL_S, LiveStore
 from angioatlas.new_exam import query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
@@ -40,15 +40,21 @@ class Searches(CohortStudies, Closing):
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
         self._live: LiveStore | None = None
+        self._auto: dict[str, StudyScore] = {}
         self._caches = self._new_caches()
         derived = settings.state_dir / "indexes" / store.uuid
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
 
-    def follow(self) -> None:
+    def follow(self, *, every_s: float = POLL_S) -> None:
         """Share one snapshot among all calls, and follow the store in a thread; see `LiveStore`.
 
         Returns when the first snapshot is ready.
+
+        Parameters
+        ----------
+        every_s : float
+            Seconds between two looks at the store.
 
         Raises
         ------
@@ -59,7 +65,9 @@ class Searches(CohortStudies, Closing):
             raise UsageError(f"version {self.version} never changes", "leave the version out")
         if self._live is None:
             self._caches = self._new_caches(for_server=True)
-            self._live = LiveStore(self.store, warm=self._warm, settle=self._settle)
+            self._live = LiveStore(
+                self.store, warm=self._warm, settle=self._settle, every_s=every_s
+            )
 
     def close(self) -> None:
         """Follow the store no more."""
@@ -278,8 +286,7 @@ class Searches(CohortStudies, Closing):
 
     def _warm(self, snapshot: Snapshot) -> None:
         for space in snapshot.spaces():
-            settings = self.settings
-            score = chosen_score("auto", Level.STUDY, encoder_id=space, settings=settings)
+            score = self._chosen("auto", Level.STUDY, space)
             with suppress(NotFoundError, EncoderError):  # explanations say that it is not here
                 self._encoder(space)
             reader = self._text_reader(space)
@@ -296,6 +303,14 @@ class Searches(CohortStudies, Closing):
         reader = self._text_reader(space)
         return None if reader is None else reader.encode(REFERENCE_QUERIES)
 
+    def _chosen(self, score: StudyScore | str, level: Level, space: str) -> StudyScore:
+        """Return the score that is meant; what an encoder's folder says of it is read once."""
+        if (score, level) != (StudyScore.AUTO, Level.STUDY):
+            return chosen_score(score, level, encoder_id=space, settings=self.settings)
+        if space not in self._auto:
+            self._auto[space] = chosen_score(score, level, encoder_id=space, settings=self.settings)
+        return self._auto[space]
+
     def _wanted(
         self,
         space: str,
@@ -310,7 +325,7 @@ class Searches(CohortStudies, Closing):
         return retrieve_.Wanted(
             level=level,
             k=k,
-            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
+            score=self._chosen(score, level, space),
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,

@@ -26,14 +26,26 @@ _VIEWS: Final = tuple(View)
 _EXAMS: Final = np.array([1, 1, 2, 3])
 
 
-def large_store(folder: Path, studies: int, encoder_id: str) -> Store:
-    """Make a store of so many studies, in commits of `PER_COMMIT`."""
+def large_store(
+    folder: Path, studies: int, encoder_id: str, sentences: NDArray[np.float32]
+) -> Store:
+    """Make a store of so many studies, in commits of `PER_COMMIT`.
+
+    Parameters
+    ----------
+    folder : Path
+    studies : int
+    encoder_id : str
+    sentences : array [t, 512], float32
+        Vectors of texts of this encoder: the studies spread where these do, as encoders that are
+        trained on pairs place them.
+    """
     store = Store.create(folder, identity=KeptIdentity().record)
-    owners = _owners(studies)
+    owners, turn = _owners(studies), turned_to(sentences)
     with store.writer("bench") as writer:
         for start in range(0, studies, PER_COMMIT):
             rows = range(start, min(start + PER_COMMIT, studies))
-            writer.commit(batch_of(rows, owners[rows.start : rows.stop], encoder_id))
+            writer.commit(batch_of(rows, owners[rows.start : rows.stop], encoder_id, turn))
     return store
 
 
@@ -43,9 +55,24 @@ def uid(study: int, video: int | None = None) -> str:
     return made if video is None else f"{made[:-2]}.{video}"
 
 
-def batch_of(rows: range, owners: NDArray[np.int64], encoder_id: str) -> CommitBatch:
+def turned_to(sentences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rotation [512, 512] of the main axes of made vectors to those of sentences."""
+    ours, theirs = _axes(World().rows(5000, seed=1)), _axes(sentences)
+    turn: NDArray[np.float32] = (ours.T @ theirs).astype(np.float32)
+    return turn
+
+
+def _axes(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    axes: NDArray[np.float64] = np.linalg.eigh((rows.T @ rows).astype(np.float64))[1].T
+    return axes
+
+
+def batch_of(
+    rows: range, owners: NDArray[np.int64], encoder_id: str, turn: NDArray[np.float32]
+) -> CommitBatch:
     """Return some studies with facts and vectors."""
-    vectors = World().rows(len(rows), seed=rows.start)
+    vectors = World().rows(len(rows), seed=rows.start) @ turn
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rng = np.random.default_rng([5, rows.start])
     noise = rng.standard_normal((len(rows) * VIDEOS, EMBEDDING_DIM), np.float32)
     noise *= SPREAD / EMBEDDING_DIM**0.5

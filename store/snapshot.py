@@ -76,6 +76,8 @@ class Snapshot(Closing):
         The commit whose version this is.
     deletions : int
         How many patients were deleted when the snapshot was opened.
+    is_pinned : bool
+        Whether nothing of the version is removed; see `unpin`.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Snapshot(Closing):
         self._labels: dict[LabelKind, pa.Table] = {}
         self._derived: dict[Hashable, Any] = {}
         self._holders = 1
+        self.is_pinned = True
         self._closed = False
         self.commit = commit
         self.deletions = len(tombstones)
@@ -131,6 +134,12 @@ class Snapshot(Closing):
                 if "_connection" in self.__dict__:
                     self._connection.close()
                 self._pin.release()
+
+    def unpin(self) -> None:
+        """Stay open without the pin, in nobody's way: what was not read yet may be gone later."""
+        with self._lock:
+            self.is_pinned = False
+            self._pin.release()
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes of this snapshot; made the first time and kept under a name."""

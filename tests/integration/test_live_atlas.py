@@ -1,0 +1,214 @@
+"""A live Atlas: what it answers is what an Atlas opened anew answers, however the store moves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from angioatlas.atlas import Atlas
+from angioatlas.by_position import position_of
+from angioatlas.phantom_mini import SHIPPED
+from angioatlas.video_files import VideoFiles
+from core.errors import StoreError, UsageError
+from core.schema import Level
+from embedder.encoders.registry import read_spec
+from store.maintain import compact, hide_patient, purge_patient
+from store.snapshot import Snapshot
+from store.store import Store
+from tests.support.store_cases import commit, new_store
+
+SPACE = read_spec(SHIPPED).encoder_id
+EVERY_S = 0.02
+
+
+def videos(study, count=3, again=0):
+    return [f"{study}.{again}{i}" for i in range(count)]
+
+
+def some_studies(first, last):
+    """Studies of patients first to last - 1, every other of whom came twice."""
+    uids = [f"{i}.{exam}" for i in range(first, last) for exam in range(1, 2 + i % 2)]
+    return {uid: videos(uid, 1 + int(uid[-1]) + int(uid[0]) % 2) for uid in uids}
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = new_store(tmp_path / "atlas")
+    commit(made, some_studies(10, 50), encoder_id=SPACE)
+    return made
+
+
+@pytest.fixture
+def live(store):
+    with Atlas.open(store.path) as atlas:
+        atlas.follow(every_s=EVERY_S)
+        yield atlas
+
+
+def caught_up(live, store, *, within_s=20):
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        with live.snapshot() as snapshot:
+            if position_of(snapshot) == store.position():
+                return
+        time.sleep(EVERY_S)
+    raise AssertionError("the live Atlas did not follow")
+
+
+def assert_same(live, store, uids):
+    fresh = Atlas.open(store.path)
+    for uid in uids:
+        ways: tuple[dict[str, Any], ...] = ({}, {"one_per_patient": True, "k": 3, "score": "late"})
+        for how in ways:
+            told, expected = (a.similar(uid, explain=True, **how) for a in (live, fresh))
+            pd.testing.assert_frame_equal(told.hits, expected.hits)
+            assert told == _with_hits_of(expected, told)
+    sop = videos(uids[0])[0]
+    for ask in (
+        lambda a: a.similar(sop, level="video", explain=True),
+        lambda a: a.search("proximal LAD occlusion", explain=True),
+    ):
+        told, expected = ask(live), ask(fresh)
+        pd.testing.assert_frame_equal(told.hits, expected.hits)
+        assert told.explanations == expected.explanations
+
+
+def _with_hits_of(answer, other):
+    """Frames cannot be compared by ==; this one was."""
+    return type(answer)(**{**vars(answer), "hits": other.hits})
+
+
+def test_it_answers_as_an_atlas_opened_anew_through_all_that_happens_to_a_store(live, store):
+    assert_same(live, store, ["10.1", "13.2"])
+    commit(store, some_studies(50, 54), encoder_id=SPACE)
+    caught_up(live, store)
+    assert_same(live, store, ["10.1", "53.2"])
+    commit(store, {"13.2": videos("13.2", 4, again=1)}, encoder_id=SPACE)
+    caught_up(live, store)
+    assert_same(live, store, ["10.1", "53.2"])
+    Atlas.open(store.path).build_index(Level.STUDY, kind="hnsw")
+    assert_same(live, store, ["10.1"])
+    hide_patient(store, "53")
+    caught_up(live, store)
+    assert "53.1" not in set(live.similar("10.1", k=1000).hits["study_uid"])
+    assert_same(live, store, ["10.1", "13.2"])
+    commit(store, some_studies(60, 95), encoder_id=SPACE)
+    caught_up(live, store)
+    assert_same(live, store, ["10.1", "61.2"])
+    compact(store, keep_versions=1)
+    caught_up(live, store)
+    assert_same(live, store, ["10.1", "61.2"])
+
+
+def test_calls_share_one_snapshot_and_the_last_to_give_it_back_closes_it(live, store):
+    first, second = live.snapshot(), live.snapshot()
+    assert first is second
+    commit(store, some_studies(50, 52), encoder_id=SPACE)
+    caught_up(live, store)
+    first.close()
+    assert second.inputs().num_rows  # still pinned, and read from disk only now
+    with live.snapshot() as third:
+        assert third is not second
+    second.close()
+    with pytest.raises(StoreError, match="is closed"):
+        second.lend()
+
+
+def test_vectors_are_read_from_its_files_whose_rows_are_those_of_the_store(
+    live, store, monkeypatch
+):
+    commit(store, some_studies(50, 52), encoder_id=SPACE)
+    caught_up(live, store)
+    files = VideoFiles(live.settings.state_dir / "indexes" / store.uuid)
+    with store.snapshot() as snapshot:
+        keys, expected = snapshot.vectors(SPACE, Level.VIDEO)
+        _, pooled = snapshot.vectors(SPACE, Level.VIDEO, kind="pooled")
+        files.bring_up_to_date(snapshot, SPACE)
+        monkeypatch.setattr(Snapshot, "stream_vectors", None)
+        rows = np.arange(keys.num_rows)[::-1]
+        told = files.read(snapshot, SPACE, rows, pooled=True)
+    assert (told[0] == expected[rows]).all()
+    assert (told[1] == pooled[rows]).all()
+
+
+def test_a_search_reads_nothing_from_the_store_once_it_is_ready(live, monkeypatch):
+    def refuse(self, *given, **how):
+        raise AssertionError("vectors were read from the store")
+
+    monkeypatch.setattr(Snapshot, "stream_vectors", refuse)
+    monkeypatch.setattr(Snapshot, "_read_keys", refuse)
+    answer = live.similar("10.1", explain=True)
+    assert len(answer.hits) == 10
+    assert all(why.matched for why in answer.explanations.values())
+
+
+def test_a_deleted_patient_is_never_found_after_the_next_look(store, live):
+    stop, wrong = threading.Event(), []
+    hidden = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            was_hidden = hidden.is_set()
+            found = set(live.similar("10.1", k=1000).hits["study_uid"])
+            if was_hidden and "11.1" in found:
+                wrong.append(found)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    hide_patient(store, "11")
+    time.sleep(10 * EVERY_S)
+    hidden.set()
+    caught_up(live, store)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_patient_can_be_purged_while_it_is_live(live, store):
+    before = live.similar("10.1", k=1000).hits["study_uid"].tolist()
+    live.purge_patient("11")
+    caught_up(live, store)
+    after = live.similar("10.1", k=1000).hits["study_uid"].tolist()
+    assert after == [uid for uid in before if not uid.startswith("11.")]
+    assert store.tombstones().is_purged("11")
+    assert_same(live, store, ["10.1"])
+
+
+def test_what_cannot_be_followed_is_logged_and_what_was_there_still_answers(
+    live, store, monkeypatch, caplog
+):
+    real = Store.snapshot
+
+    def broken(self, version=None):
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(Store, "snapshot", broken)
+    with caplog.at_level(logging.WARNING):
+        commit(store, some_studies(50, 52), encoder_id=SPACE)
+        time.sleep(10 * EVERY_S)
+        assert len(live.similar("10.1").hits) == 10
+    assert "cannot be followed yet: the disk is gone" in caplog.text
+    monkeypatch.setattr(Store, "snapshot", real)
+    caught_up(live, store)
+    assert_same(live, store, ["51.2"])
+
+
+def test_a_closed_one_lends_no_more_and_lets_its_version_go(store):
+    with Atlas.open(store.path, follow=True) as atlas:
+        atlas.similar("10.1")
+    with pytest.raises(StoreError, match="followed no more"):
+        atlas.similar("10.1")
+    purge_patient(store, "12")
+
+
+def test_one_version_is_not_followed(store):
+    with pytest.raises(UsageError, match="version 1 never changes"):
+        Atlas.open(store.path, version=1, follow=True)
