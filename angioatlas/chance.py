@@ -133,7 +133,7 @@ class ChanceCache:
         searched = int(np.count_nonzero(include))
         if patient_id is not None:
             searched -= int(np.count_nonzero(include[scorer.patients.rows_of(patient_id)]))
-        told = [calibration.counts.expected(float(score), searched) for score in scores]
+        told = [calibration.counts.expected(score, searched) for score in scores.tolist()]
         version = calibration.store_version
         note = f"chance is that of store version {version}"
         return Meaning(

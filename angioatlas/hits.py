@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from angioatlas.clinical import Question
 from angioatlas.explain import Explanation
-from angioatlas.rows import rows_of_facts
+from angioatlas.rows import fact_rows
 from core.errors import NotFoundError, UsageError
 from core.schema import UID_COLUMN, Level, StudyScore
 from index.late import Ranked
@@ -171,15 +171,16 @@ def best(
 def facts(
     snapshot: Snapshot,
     level: Level,
-    uids: list[str],
+    encoder_id: str,
+    rows: NDArray[np.int64],
     *,
     before: Mapping[str, NDArray[Any]] | None = None,
 ) -> pd.DataFrame:
-    """Return the facts to show for each uid, in order, after the columns of `before`."""
+    """Return the facts to show for some rows of the keys, after the columns of `before`."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    rows = rows_of_facts(table, UID_COLUMN[level], uids)
-    shown = table.select(_SHOWN[level]).take(pa.array(rows))
-    for at, (name, values) in enumerate((before or {}).items()):
-        shown = shown.add_column(at, name, pa.array(values))
+    at = fact_rows(snapshot, encoder_id, level)[rows]
+    shown = table.select(_SHOWN[level]).take(pa.array(at))
+    for place, (name, values) in enumerate((before or {}).items()):
+        shown = shown.add_column(place, name, pa.array(values))
     frame: pd.DataFrame = shown.to_pandas()
     return frame

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
@@ -292,7 +291,6 @@ def _answer(
         "chance": meaning.chance,
         "chance_is_bound": meaning.is_bound,
     }
-    uids = keys["uid"].take(pa.array(rows)).to_pylist()
     told = {}
     if wanted.load_encoder is not None:
         told = explain(scorer, query, rows, scores, wanted.load_encoder)
@@ -301,7 +299,7 @@ def _answer(
         encoder_id=scorer.encoder_id,
         store_version=snapshot.version,
         score=scorer.score,
-        hits=facts(snapshot, level, uids, before=ranked),
+        hits=facts(snapshot, level, scorer.encoder_id, rows, before=ranked),
         chance_note=meaning.note,
         explanations=told,
     )

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from core.errors import NotFoundError
-from core.schema import Level
+from core.schema import UID_COLUMN, Level
 from store.snapshot import Snapshot
 from store.sorted_rows import row_of
 
@@ -71,16 +70,17 @@ class StudyRows:
     Attributes
     ----------
     videos : array [videos], int64
-        Rows of the video keys; those of a study stand together, studies in the order of their keys.
+        Rows of the video keys; those of a study stand together, in study order, and studies in the
+        order of their keys.
     starts : array [studies + 1], int64
         Where those of each study begin.
-    facts : array [videos], int64
-        The row of ``snapshot.videos()`` of each row of the video keys.
+    studies : array [videos], int64
+        The row of the study keys of each row of the video keys.
     """
 
     videos: NDArray[np.int64]
     starts: NDArray[np.int64]
-    facts: NDArray[np.int64]
+    studies: NDArray[np.int64]
 
     @classmethod
     def of(cls, snapshot: Snapshot, encoder_id: str) -> StudyRows:
@@ -91,14 +91,14 @@ class StudyRows:
     def _read(cls, snapshot: Snapshot, encoder_id: str) -> StudyRows:
         keys = snapshot.keys(encoder_id, Level.VIDEO)
         studies = snapshot.keys(encoder_id, Level.STUDY)
-        of = pc.index_in(keys["study_uid"], value_set=studies["uid"]).to_numpy()
-        videos = np.argsort(of, kind="stable")
+        of = pc.index_in(keys["study_uid"], value_set=studies["uid"]).to_numpy().astype(np.int64)
+        facts = snapshot.videos().select(STUDY_ORDER)
+        facts = facts.take(pa.array(fact_rows(snapshot, encoder_id, Level.VIDEO)))
+        facts = facts.add_column(0, "study", pa.array(of))
+        by = [(name, "ascending") for name in facts.column_names]
+        videos = pc.sort_indices(facts, by).to_numpy().astype(np.int64)
         starts = np.searchsorted(of[videos], np.arange(studies.num_rows + 1))
-        uids = snapshot.videos()["sop_uid"]
-        if keys["uid"].equals(uids):  # every video of the store is in this space
-            return cls(videos, starts, np.arange(keys.num_rows))
-        facts = pc.index_in(keys["uid"], value_set=uids).to_numpy()
-        return cls(videos, starts, facts.astype(np.int64))
+        return cls(videos, starts, of)
 
     def of_study(self, row: int) -> NDArray[np.int64]:
         """Return the rows of the video keys that a row of the study keys has."""
@@ -110,15 +110,15 @@ def find(snapshot: Snapshot, encoder_id: str, level: Level, uid: str) -> int | N
     return row_of(snapshot.keys(encoder_id, level)["uid"], uid)
 
 
-def rows_of_facts(table: pa.Table, column: str, uids: list[str]) -> NDArray[np.int64]:
-    """Return the rows of `uids` in the facts of studies or videos.
+def fact_rows(snapshot: Snapshot, encoder_id: str, level: Level) -> NDArray[np.int64]:
+    """Return the row of the facts, of studies or of videos, that each row of the keys has."""
 
-    Raises
-    ------
-    NotFoundError
-        One of them is not there.
-    """
-    found = [row_of(table[column], uid) for uid in uids]
-    if None in found:
-        raise NotFoundError(f"{uids[found.index(None)]} is not in this version of the store")
-    return np.array(found, np.int64)
+    def look_up() -> NDArray[np.int64]:
+        table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
+        uids, keys = table[UID_COLUMN[level]], snapshot.keys(encoder_id, level)["uid"]
+        if keys.equals(uids):  # all of the store is in this space
+            return np.arange(len(keys))
+        rows: NDArray[np.int64] = pc.index_in(keys, value_set=uids).to_numpy().astype(np.int64)
+        return rows
+
+    return snapshot.once(("fact rows", encoder_id, level), look_up)

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.indexes import IndexCache
-from angioatlas.rows import Patients
-from angioatlas.study_videos import VideoCache, Videos, videos_of
+from angioatlas.rows import Patients, StudyRows
+from angioatlas.study_videos import VideoCache, videos_of
 from angioatlas.video_files import VideoFiles
 from core.errors import EncoderError, NotFoundError, UsageError
 from core.schema import Level, StudyScore
@@ -63,13 +63,14 @@ class Query:
     ) -> Self:
         """Make the query of a row of a snapshot's keys, whose stored vector [512] is at hand."""
         keys = snapshot.keys(encoder_id, level)
-        study_uid, uid = keys["study_uid"][row].as_py(), keys["uid"][row].as_py()
-        own: Videos = videos_of(snapshot, files, encoder_id, [study_uid])[study_uid]
-        rows = [own.sop_uids.index(uid)] if level is Level.VIDEO else range(len(own.sop_uids))
+        study = row if level is Level.STUDY else StudyRows.of(snapshot, encoder_id).studies[row]
+        (own,) = videos_of(snapshot, files, encoder_id, [study])
+        every = range(len(own.rows))
+        rows = every if level is Level.STUDY else [i for i in every if own.rows[i] == row]
         return cls(
             vector,
             own.embedding[[*rows]],
-            uid,
+            keys["uid"][row].as_py(),
             keys["patient_id"][row].as_py(),
             tuple(own.sop_uids[i] for i in rows),
             tuple(own.views[i] for i in rows),

@@ -287,15 +287,18 @@ class Searches(CohortStudies, Closing):
     def _warm(self, snapshot: Snapshot) -> None:
         for space in snapshot.spaces():
             score = self._chosen("auto", Level.STUDY, space)
-            with suppress(NotFoundError, EncoderError):  # explanations say that it is not here
-                self._encoder(space)
             reader = self._text_reader(space)
             readers = [None] if reader is None else [None, reader]
             retrieve_.warm(snapshot, self._caches, space, score=score, readers=readers)
 
     def _settle(self, snapshot: Snapshot) -> None:
         for space in snapshot.spaces():
-            self._caches.files.bring_up_to_date(snapshot, space)
+            encoder = None
+            # Of means, which late interaction is for, nothing has to be made again.
+            if self._chosen("auto", Level.STUDY, space) is StudyScore.STUDY:
+                with suppress(NotFoundError, EncoderError):
+                    encoder = self._encoder(space)
+            self._caches.files.bring_up_to_date(snapshot, space, encoder)
         self._caches.keep_only(snapshot)
 
     def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:

@@ -11,40 +11,38 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.by_position import ByPosition
-from angioatlas.rows import STUDY_ORDER, StudyRows, find
+from angioatlas.rows import StudyRows, fact_rows
 from angioatlas.video_files import VideoFiles
 from core.schema import Level
 from index.late import StudyVideos
 from store.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Videos:
     """The videos of one study in study order, as the encoder saw them.
 
     Attributes
     ----------
+    rows : array [m], int64
+        Of the video keys.
     sop_uids, views : list of str
     embedding : array [m, 512], float32
-    pooled : array [m, 512], float32, or None
-        Before the aggregator; None when it was not asked for.
+    without : array [m, 512], float32
+        The study's vector made again without each video; NaN where that is not at hand.
     """
 
+    rows: NDArray[np.int64]
     sop_uids: list[str]
     views: list[str]
     embedding: NDArray[np.float32]
-    pooled: NDArray[np.float32] | None = None
+    without: NDArray[np.float32]
 
 
 def videos_of(
-    snapshot: Snapshot,
-    files: VideoFiles,
-    encoder_id: str,
-    study_uids: Sequence[str],
-    *,
-    pooled: bool = False,
-) -> dict[str, Videos]:
-    """Return the videos of some studies, by study UID.
+    snapshot: Snapshot, files: VideoFiles, encoder_id: str, studies: Sequence[int]
+) -> list[Videos]:
+    """Return the videos of some studies.
 
     Parameters
     ----------
@@ -52,35 +50,22 @@ def videos_of(
     files : VideoFiles
         Where vectors are read.
     encoder_id : str
-    study_uids : sequence of str
-        Each has vectors of this encoder.
-    pooled : bool
-        Read the vectors before the aggregator, too.
+    studies : sequence of int
+        Rows of the study keys.
     """
     every = StudyRows.of(snapshot, encoder_id)
-    parts = [every.of_study(_row(snapshot, encoder_id, uid)) for uid in study_uids]
+    parts = [every.of_study(row) for row in studies]
     rows = np.concatenate([*parts, np.empty(0, np.int64)])
-    of = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    facts = snapshot.videos().select([*STUDY_ORDER, "view"]).take(pa.array(every.facts[rows]))
-    facts = facts.add_column(0, "study", pa.array(of))
-    order = pc.sort_indices(facts, [(name, "ascending") for name in ["study", *STUDY_ORDER]])
-    facts, rows = facts.take(order), rows[order.to_numpy()]
-    embedding, before = files.read(snapshot, encoder_id, rows, pooled=pooled)
+    at = fact_rows(snapshot, encoder_id, Level.VIDEO)[rows]
+    facts = snapshot.videos().select(["sop_uid", "view"]).take(pa.array(at))
     sop_uids, views = facts["sop_uid"].to_pylist(), facts["view"].to_pylist()
-    found, start = {}, 0
-    for uid, part in zip(study_uids, parts, strict=True):
+    embedding, without = files.read(snapshot, encoder_id, rows)
+    found, start = [], 0
+    for part in parts:
         own = slice(start, start + len(part))
         start = own.stop
-        found[uid] = Videos(
-            sop_uids[own], views[own], embedding[own], None if before is None else before[own]
-        )
+        found.append(Videos(part, sop_uids[own], views[own], embedding[own], without[own]))
     return found
-
-
-def _row(snapshot: Snapshot, encoder_id: str, study_uid: str) -> int:
-    row = find(snapshot, encoder_id, Level.STUDY, study_uid)
-    assert row is not None, "a study that was ranked has vectors"
-    return row
 
 
 class VideoCache:

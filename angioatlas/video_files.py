@@ -1,8 +1,9 @@
 """Video vectors on disk, beside the indexes: single ones are read in microseconds.
 
-The store answers for vectors in scans of a column; these files hold those of a space row by row,
-joint embedding and pooled vector side by side.  They are derived: what a file lacks is read from
-the store, and who deletes a patient removes them together with the indexes.
+The store answers for vectors in scans of a column; these files hold those of a space row by row.
+Beside its vector each video has that of its study made again without it, which explanations ask
+for.  The files are derived: what one lacks is read from the store, and who deletes a patient
+removes them together with the indexes.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.by_position import ByPosition
+from angioatlas.left_out import vectors_without
+from angioatlas.rows import StudyRows
 from core.schema import EMBEDDING_DIM, Level
+from embedder.encoders.spec import Encoder
 from index.keys import Keys
 from index.vector_log import VectorLog
 from store.locks import try_lock
-from store.snapshot import Snapshot, VectorKind
+from store.snapshot import Snapshot
 
-_KINDS: Final[tuple[VectorKind, ...]] = ("embedding", "pooled")
-"""In this order in a row of a file."""
-_WIDTH: Final = len(_KINDS) * EMBEDDING_DIM
+_WIDTH: Final = 2 * EMBEDDING_DIM
+_STUDIES: Final = 5000
+"""Whose vectors are made again at once."""
 _LIVE_SHARE: Final = 0.5
 """Where less of a file is still visible, it is written anew."""
 _FOLDER: Final = "vectors"
@@ -56,8 +60,8 @@ class VideoFiles:
         self._ready: ByPosition[_Ready] = ByPosition()
 
     def read(
-        self, snapshot: Snapshot, encoder_id: str, rows: NDArray[np.int64], *, pooled: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        self, snapshot: Snapshot, encoder_id: str, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return vectors of videos.
 
         Parameters
@@ -66,31 +70,36 @@ class VideoFiles:
         encoder_id : str
         rows : array [m], int64
             Of ``snapshot.keys(encoder_id, Level.VIDEO)``.
-        pooled : bool
-            Return the vectors before the aggregator, too.
 
         Returns
         -------
         embedding : array [m, 512], float32
-        pooled : array [m, 512], float32, or None
+        without : array [m, 512], float32
+            The vector of the study made again without the video; NaN where it is not at hand.
         """
         ready = self._attached(snapshot, encoder_id)
         at = ready.rows[rows]
         there, lacking = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
-        kinds = _KINDS if pooled else _KINDS[:1]
-        found = np.empty((len(kinds), len(rows), EMBEDDING_DIM), np.float32)
+        found = np.full((len(rows), _WIDTH), np.nan, np.float32)
         if len(there):
-            both = ready.log.read(at[there]).reshape(-1, len(_KINDS), EMBEDDING_DIM)
-            found[:, there] = both[:, : len(kinds)].swapaxes(0, 1)
+            found[there] = ready.log.read(at[there])
         if len(lacking):
             keys = snapshot.keys(encoder_id, Level.VIDEO).take(pa.array(rows[lacking]))
-            for place, kind in enumerate(kinds):
-                _, vectors = snapshot.vectors(encoder_id, Level.VIDEO, keys=keys, kind=kind)
-                found[place, lacking] = vectors
-        return found[0], found[1] if pooled else None
+            _, vectors = snapshot.vectors(encoder_id, Level.VIDEO, keys=keys)
+            found[lacking, :EMBEDDING_DIM] = vectors
+        return found[:, :EMBEDDING_DIM], found[:, EMBEDDING_DIM:]
 
-    def bring_up_to_date(self, snapshot: Snapshot, encoder_id: str) -> None:
+    def bring_up_to_date(
+        self, snapshot: Snapshot, encoder_id: str, encoder: Encoder | None
+    ) -> None:
         """Write what a snapshot shows and the file of its space lacks.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        encoder_id : str
+        encoder : Encoder or None
+            Makes vectors of studies again; None where it is not here, or nothing is to be made.
 
         Raises
         ------
@@ -104,15 +113,18 @@ class VideoFiles:
         lock = try_lock(folder / _LOCK, exclusive=True, wait=True)
         try:
             ready = self._attached(snapshot, encoder_id)
-            if not ready.log.is_current():  # another process wrote it
+            if not ready.log.is_current():  # another process wrote it, or removed it
                 ready = _attach(VectorLog.open(folder, _WIDTH), live)
             there = int((ready.rows >= 0).sum())
             if there < _LIVE_SHARE * len(ready.log):
-                ready = _attach(ready.log.without_rows(), live)
-            lacking = np.flatnonzero(ready.rows < 0)
-            if len(lacking):
+                ready, there = _attach(ready.log.without_rows(), live), 0
+            if there < len(live):
+                # A commit brings all videos of a study, so whole studies are lacking.
+                every = StudyRows.of(snapshot, encoder_id)
+                lacking = every.videos[ready.rows[every.videos] < 0]
                 log = ready.log.extended(
-                    live.take(lacking), lambda out: _fill(out, snapshot, encoder_id, lacking)
+                    live.take(lacking),
+                    lambda out: _fill(out, snapshot, encoder_id, lacking, encoder),
                 )
                 ready = _attach(log, live)
         finally:
@@ -155,10 +167,28 @@ def _attach(log: VectorLog, live: Keys) -> _Ready:
 
 
 def _fill(
-    out: NDArray[np.float32], snapshot: Snapshot, encoder_id: str, rows: NDArray[np.int64]
+    out: NDArray[np.float32],
+    snapshot: Snapshot,
+    encoder_id: str,
+    rows: NDArray[np.int64],
+    encoder: Encoder | None,
 ) -> None:
+    """Write the vectors of videos, of whole studies in study order, into `out` [rows, 1024]."""
+    embedding, without = out[:, :EMBEDDING_DIM], out[:, EMBEDDING_DIM:]
     keys = snapshot.keys(encoder_id, Level.VIDEO).take(pa.array(rows))
-    for at, kind in enumerate(_KINDS):
-        columns = slice(at * EMBEDDING_DIM, (at + 1) * EMBEDDING_DIM)
-        for batch in snapshot.stream_vectors(encoder_id, Level.VIDEO, keys=keys, kind=kind):
-            out[batch.positions, columns] = batch.vectors
+    for batch in snapshot.stream_vectors(encoder_id, Level.VIDEO, keys=keys):
+        embedding[batch.positions] = batch.vectors
+    if encoder is None:
+        without[:] = np.nan
+        return
+    # The place of what is made holds first what it is made of.
+    for batch in snapshot.stream_vectors(encoder_id, Level.VIDEO, keys=keys, kind="pooled"):
+        without[batch.positions] = batch.vectors
+    of = StudyRows.of(snapshot, encoder_id).studies[rows]
+    starts = np.append(np.flatnonzero(np.diff(of, prepend=-1)), len(of))
+    for at in range(0, len(starts) - 1, _STUDIES):
+        part = starts[at : at + _STUDIES + 1]
+        some = slice(part[0], part[-1])
+        without[some] = vectors_without(
+            encoder, np.array(without[some]), np.array(embedding[some]), part - part[0]
+        )
