@@ -2,7 +2,8 @@
 
 Opening a snapshot of a large store and making it ready takes seconds, so it is done in a thread of
 its own, beside the calls; they get the new one when a search of it takes milliseconds.  Only a
-deletion they wait for.
+deletion they wait for: the patient's rows leave the snapshot that is there, before a new one is
+opened.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class LiveStore(Closing):
         self._changed = threading.Condition()
         self._is_hiding = False
         self._stop = threading.Event()
-        self._lent: Snapshot | None = self._opened()
+        self._lent: Snapshot | None = self._warmed(store.snapshot())
         # Before there is somebody who waits.
         self._settle(self._lent)
         self._thread = threading.Thread(target=self._follow, name="live store", daemon=True)
@@ -105,20 +106,20 @@ class LiveStore(Closing):
         is_deleting = self._store.tombstones().unfinished() > 0
         if lent is None or (position == position_of(lent) and lent.is_pinned is not is_deleting):
             return
+        if is_deleting:  # whoever deletes waits until nobody reads the bytes
+            lent.unpin()
         if position.deletions != lent.deletions:
             with self._changed:
                 self._is_hiding = True
-        if is_deleting:
-            lent.unpin()
-        ready = self._opened()
+            self._swap(self._warmed(lent.hiding(self._store.tombstones())))
+        ready = self._warmed(self._store.snapshot())
         self._swap(ready)
-        if is_deleting:  # whoever deletes waits until nobody reads the bytes
+        if is_deleting:
             ready.unpin()
         else:
             self._settle(ready)
 
-    def _opened(self) -> Snapshot:
-        snapshot = self._store.snapshot()
+    def _warmed(self, snapshot: Snapshot) -> Snapshot:
         try:
             self._warm(snapshot)
         except BaseException:

@@ -90,6 +90,7 @@ class Snapshot(Closing):
         pin: FileLock,
     ) -> None:
         self._tables = tables
+        self._records = records
         self._commits = commit_order(records, commit.version)
         self._tombstones = tombstones
         self._pin = pin
@@ -140,6 +141,35 @@ class Snapshot(Closing):
         with self._lock:
             self.is_pinned = False
             self._pin.release()
+
+    def hiding(self, tombstones: Tombstones) -> Snapshot:
+        """Return a snapshot of this version without the patients who were deleted since.
+
+        It is made of what was read, so in a fraction of the time that opening one takes.  Studies,
+        videos and vectors are as there; only inputs and labels of studies that nobody sees any more
+        and that once were a deleted patient's may still be shown.
+        """
+        with self._lock:
+            self._check_open()
+            other = Snapshot(
+                self._tables,
+                self._records,
+                self.commit,
+                tombstones=tombstones,
+                pin=self._pin.share(),
+            )
+            other.is_pinned = self.is_pinned
+            facts, videos = self._facts, self._videos
+            deleted = tombstones.among(facts.studies["patient_id"].unique().to_pylist())
+            seen, gone = _split(facts.studies, deleted)
+            hidden = [facts.hidden_studies, gone.select(["study_uid"])]
+            # As if they had been read; `cached_property` keeps its value there.
+            other.__dict__["_facts"] = Facts(
+                seen, facts.commits, pa.concat_tables(hidden, promote_options="permissive")
+            )
+            other.__dict__["_videos"] = _split(videos, deleted)[0]
+            other._keys = {name: _split(keys, deleted)[0] for name, keys in self._keys.items()}
+            return other
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes of this snapshot; made the first time and kept under a name."""
@@ -451,3 +481,9 @@ class Snapshot(Closing):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"the snapshot of version {self.version} is closed")
+
+
+def _split(rows: pa.Table, deleted: list[str]) -> tuple[pa.Table, pa.Table]:
+    """Part the rows of other patients from those of deleted ones."""
+    hidden = pc.is_in(rows["patient_id"], value_set=pa.array(deleted, pa.string()))
+    return rows.filter(pc.invert(hidden)), rows.filter(hidden)
