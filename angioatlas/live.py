@@ -88,7 +88,7 @@ class LiveStore(Closing):
         """Follow the store no more, and let its version go when the last call has ended."""
         self._stop.set()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(_PATIENCE_S)
         self._swap(None)
 
     def _follow(self) -> None:
@@ -129,8 +129,10 @@ class LiveStore(Closing):
 
     def _swap(self, ready: Snapshot | None) -> None:
         with self._changed:
-            before, self._lent = self._lent, ready
+            before, self._lent = self._lent, None if self._stop.is_set() else ready
             self._is_hiding = False
             self._changed.notify_all()
+            if self._lent is None and ready is not None:  # closed while it was made ready
+                ready.close()
         if before is not None:
             before.close()
