@@ -94,7 +94,10 @@ class Snapshot(Closing):
         self._commits = commit_order(records, commit.version)
         self._tombstones = tombstones
         self._pin = pin
+        # What was read once is had without this lock: who reads a table for the first time holds
+        # it for long, and keeps nobody else waiting.
         self._lock = threading.RLock()
+        self._counting = threading.Lock()
         self._keys: dict[tuple[str, Level], pa.Table] = {}
         self._finding_keys: dict[str, pa.Table] = {}
         self._labels: dict[LabelKind, pa.Table] = {}
@@ -121,17 +124,19 @@ class Snapshot(Closing):
         StoreError
             When nobody holds it any more.
         """
-        with self._lock:
+        with self._counting:
             self._check_open()
             self._holders += 1
         return self
 
     def close(self) -> None:
         """Let the version go, unless it was lent to others who still hold it."""
-        with self._lock:
+        with self._counting:
             self._holders -= 1
-            if self._holders <= 0 and not self._closed:
-                self._closed = True
+            is_last = self._holders <= 0 and not self._closed
+            self._closed = self._closed or is_last
+        if is_last:
+            with self._lock:
                 if "_connection" in self.__dict__:
                     self._connection.close()
                 self._pin.release()
@@ -173,20 +178,26 @@ class Snapshot(Closing):
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes of this snapshot; made the first time and kept under a name."""
-        with self._lock:
-            if name not in self._derived:
-                self._derived[name] = make()
-            return cast(T, self._derived[name])
+        if name not in self._derived:
+            with self._lock:
+                if name not in self._derived:
+                    self._derived[name] = make()
+        return cast(T, self._derived[name])
 
     def studies(self) -> pa.Table:
         """Return the visible rows of `studies`, by study_uid."""
-        with self._lock:
-            return self._facts.studies
+        facts: Facts | None = self.__dict__.get("_facts")
+        if facts is None:
+            with self._lock:
+                facts = self._facts
+        return facts.studies
 
     def videos(self) -> pa.Table:
         """Return the visible rows of `videos`, by sop_uid."""
-        with self._lock:
-            return self._videos
+        if "_videos" not in self.__dict__:
+            with self._lock:
+                return self._videos
+        return self.__dict__["_videos"]
 
     def inputs(self) -> pa.Table:
         """Return the current ledger row of every input, by uri."""
@@ -265,10 +276,11 @@ class Snapshot(Closing):
         NotFoundError
             When the version has no such space.
         """
-        with self._lock:
-            if (encoder_id, level) not in self._keys:
-                self._keys[encoder_id, level] = self._read_keys(encoder_id, level)
-            return self._keys[encoder_id, level]
+        if (encoder_id, level) not in self._keys:
+            with self._lock:
+                if (encoder_id, level) not in self._keys:
+                    self._keys[encoder_id, level] = self._read_keys(encoder_id, level)
+        return self._keys[encoder_id, level]
 
     def vectors(
         self,
