@@ -112,7 +112,7 @@ class VideoFiles:
         (folder / _LOCK).touch()
         lock = try_lock(folder / _LOCK, exclusive=True, wait=True)
         try:
-            ready = self._attached(snapshot, encoder_id)
+            known = ready = self._attached(snapshot, encoder_id)
             if not ready.log.is_current():  # another process wrote it, or removed it
                 ready = _attach(VectorLog.open(folder, _WIDTH), live)
             there = int((ready.rows >= 0).sum())
@@ -124,7 +124,7 @@ class VideoFiles:
                 lacking = every.videos[ready.rows[every.videos] < 0]
                 log = ready.log.extended(
                     live.take(lacking),
-                    lambda out: _fill(out, snapshot, encoder_id, lacking, encoder),
+                    lambda out: _fill(out, snapshot, encoder_id, lacking, encoder, known),
                 )
                 ready = _attach(log, live)
         finally:
@@ -172,8 +172,31 @@ def _fill(
     encoder_id: str,
     rows: NDArray[np.int64],
     encoder: Encoder | None,
+    known: _Ready,
 ) -> None:
     """Write the vectors of videos, of whole studies in study order, into `out` [rows, 1024]."""
+    at = known.rows[rows]
+    there, lacking = np.flatnonzero(at >= 0), np.flatnonzero(at < 0)
+    if not len(there):
+        _make(out, snapshot, encoder_id, rows, encoder)
+        return
+    # A file that is written anew: little has to be made again.
+    for start in range(0, len(there), _STUDIES):
+        some = there[start : start + _STUDIES]
+        out[some] = known.log.read(at[some])
+    made = np.empty((len(lacking), _WIDTH), np.float32)
+    _make(made, snapshot, encoder_id, rows[lacking], encoder)
+    out[lacking] = made
+
+
+def _make(
+    out: NDArray[np.float32],
+    snapshot: Snapshot,
+    encoder_id: str,
+    rows: NDArray[np.int64],
+    encoder: Encoder | None,
+) -> None:
+    """Read what the store holds of videos, and make the rest."""
     embedding, without = out[:, :EMBEDDING_DIM], out[:, EMBEDDING_DIM:]
     keys = snapshot.keys(encoder_id, Level.VIDEO).take(pa.array(rows))
     for batch in snapshot.stream_vectors(encoder_id, Level.VIDEO, keys=keys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -24,6 +25,7 @@ from store.maintain import compact, hide_patient, purge_patient
 from store.snapshot import Snapshot
 from store.store import Store
 from tests.support.store_cases import commit, new_store
+from tests.support.tiny import TinyEncoder
 
 SPACE = read_spec(SHIPPED).encoder_id
 EVERY_S = 0.02
@@ -145,6 +147,31 @@ def test_vectors_are_read_from_its_files_whose_rows_are_those_of_the_store(
         others = [i for i, study in enumerate(of) if study == of[row] and i != row]
         made = encoder.encode_study(VideoVectors(pooled[others], expected[others]))
         assert without[len(uids) - 1 - row] == pytest.approx(made, abs=2e-6)
+
+
+def test_files_written_anew_ask_the_encoder_for_what_is_new_alone(store, tmp_path):
+    class Counting(TinyEncoder):
+        sets = 0
+
+        def encode_studies(self, studies):
+            self.sets += len(studies)
+            return np.full((len(studies), 512), self.sets, np.float32)
+
+    files, encoder = VideoFiles(tmp_path / "state", for_server=True), Counting()
+    with store.snapshot() as snapshot:
+        files.bring_up_to_date(snapshot, SPACE, encoder)
+        rows = np.arange(snapshot.keys(SPACE, Level.VIDEO).num_rows)
+        before = files.read(snapshot, SPACE, rows)
+        asked = encoder.sets
+        shutil.rmtree(tmp_path / "state")  # as when a patient is deleted
+        files.bring_up_to_date(snapshot, SPACE, encoder)
+        assert encoder.sets == asked > 0
+        for old, new in zip(before, files.read(snapshot, SPACE, rows), strict=True):
+            assert (old == new).all()
+    commit(store, {"70.1": videos("70.1", 4), "70.2": videos("70.2", 1)}, encoder_id=SPACE)
+    with store.snapshot() as snapshot:
+        files.bring_up_to_date(snapshot, SPACE, encoder)
+    assert encoder.sets == asked + 4  # of the only video nothing is left
 
 
 def test_a_search_reads_nothing_from_the_store_once_it_is_ready(live, monkeypatch):
