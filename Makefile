@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo test test-slow coverage check format docs bench \
-  bench-index phantom-encoder phantom-retrieval bench-studies clean
+  bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -56,6 +56,9 @@ bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmark
 bench-index: $(INSTALLED)  ## measure kinds of index on 200,000 and 1,000,000 vectors; an hour
 	$(BIN)/python -m benchmarks.index_kinds
 	$(BIN)/python -m benchmarks.index_kinds --rows 1000000
+
+bench-live: $(INSTALLED)  ## measure a live Atlas of 200,000 studies; some minutes
+	$(BIN)/python -m benchmarks.live --record
 
 PHANTOM_WORK ?= build/phantom-mini
 # glibc hands large blocks back to the system after every step and fetches them again: 15 % slower.

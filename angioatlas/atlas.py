@@ -15,7 +15,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -53,6 +53,9 @@ from core.settings import Settings, load_settings
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
+_READERS_S: Final = 30.0
+"""How long a deletion waits for those who follow the store to let go of older versions."""
+
 
 class Atlas(
     SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing, Pictures
@@ -72,19 +75,39 @@ class Atlas(
 
     @classmethod
     def open(
-        cls, store: Path | str, *, settings: Settings | None = None, version: int | None = None
+        cls,
+        store: Path | str,
+        *,
+        settings: Settings | None = None,
+        version: int | None = None,
+        follow: bool = False,
     ) -> Atlas:
         """Open a store to read, search, export and maintain, as whoever works at this machine.
+
+        Parameters
+        ----------
+        store : path
+        settings : Settings, optional
+        version : int, optional
+            Read this version.
+        follow : bool
+            Make everything ready now, share it among all calls and follow the store in a thread,
+            as a server wants; `close` ends it.
 
         Raises
         ------
         NotFoundError
             When there is no store, or not this version of it.
+        UsageError
+            When a version is to be followed.
         """
         opened = Store.open(store)
         if version is not None:
             opened.snapshot(version).close()
-        return cls(opened, settings or load_settings(), version)
+        atlas = cls(opened, settings or load_settings(), version)
+        if follow:
+            atlas.follow()
+        return atlas
 
     @staticmethod
     def embed_into(
@@ -366,7 +389,7 @@ class Atlas(
                 known.forget(surrogates)
         self._caches.clear()
         try:
-            return asdict(purge_patient(self.store, patient_id))
+            return asdict(purge_patient(self.store, patient_id, wait_s=_READERS_S))
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()

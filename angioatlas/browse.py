@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ from angioatlas.spaces import choose_space
 from core.errors import NotFoundError
 from core.labels import LabelKind
 from core.schema import UID_COLUMN, Level
+from store import sorted_rows
 from store.snapshot import Snapshot
 from store.store import Position
 
@@ -110,8 +112,8 @@ def page(
         kept = rows_where(snapshot, keys, where, level=level, encoder_id=encoder_id)
         table = _shown(snapshot, level)
         table = table.filter(pc.is_in(table[uid], value_set=keys["uid"].filter(pa.array(kept))))
-    # Sorted by UID: the place to go on is found by halving.
-    rows = table.slice(_first_after(table[uid], after), limit + 1).to_pylist()
+    first = bisect_right(table[uid], after, key=lambda value: value.as_py())
+    rows = table.slice(first, limit + 1).to_pylist()
     last = rows[limit - 1][uid] if len(rows) > limit else None
     return Page(rows[:limit], last, snapshot.version)
 
@@ -124,9 +126,8 @@ def row_of(snapshot: Snapshot, level: Level, uid: str) -> dict[str, Any]:
     NotFoundError
     """
     table = _shown(snapshot, level)
-    column = table[UID_COLUMN[level]]
-    at = _first_after(column, uid) - 1
-    if at < 0 or column[at].as_py() != uid:
+    at = sorted_rows.row_of(table[UID_COLUMN[level]], uid)
+    if at is None:
         raise NotFoundError(
             f"no {level.value} {uid} in store version {snapshot.version}",
             "it is asked for by the store's own UID, which may not be the original one",
@@ -171,17 +172,6 @@ def timeline(snapshot: Snapshot, study_uid: str) -> Timeline:
 def _shown(snapshot: Snapshot, level: Level) -> pa.Table:
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
     return table.select([name for name in table.column_names if name not in _HIDDEN])
-
-
-def _first_after(sorted_uids: pa.ChunkedArray, uid: str) -> int:
-    low, high = 0, len(sorted_uids)
-    while low < high:
-        middle = (low + high) // 2
-        if sorted_uids[middle].as_py() <= uid:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 class Browsing(CohortStudies):

@@ -20,6 +20,7 @@ from angioatlas.plan import Plan
 from angioatlas.report import EmbedReport
 from angioatlas.scores import Query
 from angioatlas.survey import OnProgress
+from angioatlas.video_files import VideoFiles
 from core.errors import NotFoundError, TooLargeError, UsageError
 from core.schema import Level
 from core.settings import Settings
@@ -98,7 +99,10 @@ def query_of_files(
         if not report.videos_embedded:
             raise NotFoundError(_nothing(report), "angioatlas embed --dry-run PATH says more")
         with aside.snapshot() as snapshot:
-            return Query.of_row(snapshot, encoder.encoder_id, Level.STUDY, 0)
+            space = encoder.encoder_id
+            _, vectors = snapshot.vectors(space, Level.STUDY)
+            files = VideoFiles(own / "indexes")
+            return Query.of_row(snapshot, files, space, Level.STUDY, 0, vector=vectors[0])
 
 
 def _nothing(report: EmbedReport) -> str:

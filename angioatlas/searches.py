@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,36 +13,76 @@ from numpy.typing import NDArray
 from angioatlas import hybrid as hybrid_
 from angioatlas import retrieve as retrieve_
 from angioatlas.access.audit import Action
-from angioatlas.access.recording import audited
+from angioatlas.access.recording import audited, note
 from angioatlas.chance import ChanceCache
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
+from angioatlas.live import POLL_S, LiveStore
 from angioatlas.new_exam import ExamLimits, query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
+from angioatlas.video_files import VideoFiles
+from core.closing import Closing
+from core.errors import EncoderError, NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from core.settings import Settings
 from index.engines import Kind
 from store.report_text import ReportText
+from store.snapshot import Snapshot
 from store.store import Store
 
 
-class Searches(CohortStudies):
+class Searches(CohortStudies, Closing):
     """Searches of one store; a part of `Atlas`, made like it."""
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
+        self._live: LiveStore | None = None
+        self._auto: dict[str, StudyScore] = {}
+        self._caches = self._new_caches()
         derived = settings.state_dir / "indexes" / store.uuid
-        self._caches = retrieve_.Caches(
-            IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors),
-            ChanceCache(settings.state_dir / "calibrations" / store.uuid),
-        )
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
+
+    def follow(self, *, every_s: float = POLL_S) -> None:
+        """Share one snapshot among all calls, and follow the store in a thread; see `LiveStore`.
+
+        Returns when the first snapshot is ready.
+
+        Parameters
+        ----------
+        every_s : float
+            Seconds between two looks at the store.
+
+        Raises
+        ------
+        UsageError
+            This reads one version.
+        """
+        if self.version is not None:
+            raise UsageError(f"version {self.version} never changes", "leave the version out")
+        if self._live is None:
+            self._caches = self._new_caches(for_server=True)
+            self._live = LiveStore(
+                self.store, warm=self._warm, settle=self._settle, every_s=every_s
+            )
+
+    def close(self) -> None:
+        """Follow the store no more."""
+        if self._live is not None:
+            self._live.close()
+
+    def snapshot(self) -> Snapshot:
+        """Open, or where the store is followed borrow, the version that this Atlas reads."""
+        if self._live is None:
+            return super().snapshot()
+        borrowed = self._live.snapshot()
+        note(store_version=borrowed.version)
+        return borrowed
 
     @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
@@ -222,14 +263,6 @@ class Searches(CohortStudies):
                 exclude_same_patient=exclude_same_patient,
             )
 
-    def warm(self) -> None:
-        """Make ready what searches need, so that the first is as quick as any."""
-        with self.snapshot() as snapshot:
-            for space in snapshot.spaces():
-                for level in Level:
-                    self._caches.indexes.searchable(snapshot, space, level)
-                self._text_reader(space)
-
     @audited(Action.WRITE, "level", "kind")
     def build_index(
         self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
@@ -259,10 +292,45 @@ class Searches(CohortStudies):
         """Return how many reports the saved full-text index has; None when there is none."""
         return self._reports.rows()
 
+    def _new_caches(self, *, for_server: bool = False) -> retrieve_.Caches:
+        derived = self.settings.state_dir / "indexes" / self.store.uuid
+        return retrieve_.Caches(
+            IndexCache(
+                derived, reopen=self.snapshot, texts=self._reference_vectors, beside=for_server
+            ),
+            ChanceCache(self.settings.state_dir / "calibrations" / self.store.uuid),
+            VideoFiles(derived, for_server=for_server),
+        )
+
+    def _warm(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            score = self._chosen("auto", Level.STUDY, space)
+            reader = self._text_reader(space)
+            readers = [None] if reader is None else [None, reader]
+            retrieve_.warm(snapshot, self._caches, space, score=score, readers=readers)
+
+    def _settle(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            encoder = None
+            # Of means, which late interaction is for, nothing has to be made again.
+            if self._chosen("auto", Level.STUDY, space) is StudyScore.STUDY:
+                with suppress(NotFoundError, EncoderError):
+                    encoder = self._encoder(space)
+            self._caches.files.bring_up_to_date(snapshot, space, encoder)
+        self._caches.keep_only(snapshot)
+
     def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
         """Return typical text queries in a space; None where its text encoder is not here."""
         reader = self._text_reader(space)
         return None if reader is None else reader.encode(REFERENCE_QUERIES)
+
+    def _chosen(self, score: StudyScore | str, level: Level, space: str) -> StudyScore:
+        """Return the score that is meant; what an encoder's folder says of it is read once."""
+        if (score, level) != (StudyScore.AUTO, Level.STUDY):
+            return chosen_score(score, level, encoder_id=space, settings=self.settings)
+        if space not in self._auto:
+            self._auto[space] = chosen_score(score, level, encoder_id=space, settings=self.settings)
+        return self._auto[space]
 
     def _wanted(
         self,
@@ -278,7 +346,7 @@ class Searches(CohortStudies):
         return retrieve_.Wanted(
             level=level,
             k=k,
-            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
+            score=self._chosen(score, level, space),
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,

@@ -71,6 +71,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         state.ready.clear()
         await asyncio.gather(warming, return_exceptions=True)
         await asyncio.to_thread(state.jobs.close)
+        state.atlas.close()
 
     app = FastAPI(
         title="AngioAtlas",
@@ -119,7 +120,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
 
 
 def _warm(state: State) -> None:
-    state.atlas.warm()
+    state.atlas.follow()
     state.ready.set()
 
 

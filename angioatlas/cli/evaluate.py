@@ -17,7 +17,7 @@ from angioatlas.cli.options import (
 )
 from angioatlas.cli.output import print_json, print_notice, print_table, say
 from angioatlas.cli.quality import SeedOption
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

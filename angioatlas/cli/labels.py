@@ -9,7 +9,7 @@ import typer
 
 from angioatlas.cli.options import JsonOption, StoreOption, VersionOption, open_atlas
 from angioatlas.cli.output import print_json, print_notice, print_table, say
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.labels import LabelKind
 
 if TYPE_CHECKING:

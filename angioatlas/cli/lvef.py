@@ -36,7 +36,7 @@ from angioatlas.cli.studies import (
     print_predictions,
     words,
 )
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 
 if TYPE_CHECKING:
     from angioatlas.lvef.study import LvefResult

@@ -23,7 +23,7 @@ from angioatlas.cli.output import (
     say,
 )
 from angioatlas.cli.studies import ExamsOption, OutOption
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

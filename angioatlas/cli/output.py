@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import UID_COLUMN
 

@@ -16,7 +16,7 @@ from angioatlas.cli.output import (
     say,
 )
 from angioatlas.cli.studies import ExamsOption, OutOption, ReportOption, RunByDefault, SeedOption
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 
 app = typer.Typer(

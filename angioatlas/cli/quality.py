@@ -14,7 +14,7 @@ from angioatlas.cli.options import (
     open_atlas,
 )
 from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, say
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

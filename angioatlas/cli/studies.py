@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from angioatlas.cli.options import open_atlas
 from angioatlas.cli.output import print_json, print_notice, print_table, say
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 
 if TYPE_CHECKING:

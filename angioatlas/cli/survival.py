@@ -37,7 +37,7 @@ from angioatlas.cli.studies import (
     print_predictions,
     words,
 )
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 
 if TYPE_CHECKING:
     from angioatlas.survival.study import SurvivalResult

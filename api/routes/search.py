@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from angioatlas.hits import Answer, Found, Similar
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from api.callers import CallersAtlas
 from api.schemas import (
     CaseQuery,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from angioatlas.rows import records
+from angioatlas.plain_rows import records
 from api.callers import CallersAtlas
 from api.paging import Cursor, Limit, cursor_of, uid_of
 from api.schemas import (
