@@ -6,7 +6,7 @@ Pictures are drawn from the file that was embedded, byte for byte, or from a kno
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,7 @@ from store.store import Position, Store
 
 LEAST_HEIGHT: Final = 16
 THUMBNAIL_HEIGHT: Final = 256
-_COLUMNS: Final = [
+_OF_VIDEO: Final = [
     "sop_uid",
     "commit_id",
     "patient_id",
@@ -39,6 +39,7 @@ _COLUMNS: Final = [
     "frame_time_ms",
     "rows",
 ]
+_OF_INPUT: Final = ["sop_uid", "uri", "status", "sha256"]
 _GIB: Final = 2**30
 _MOVED: Final = "if the archive was moved or changed: angioatlas embed FOLDER --store STORE"
 
@@ -54,7 +55,8 @@ class Pictures(CohortStudies):
         )
         self._workshop = Workshop(settings.limits)
         self._drawing = threading.Lock()
-        self._shown: tuple[Position, pa.Table] | None = None
+        self._videos = _Kept(lambda snapshot: snapshot.videos().select(_OF_VIDEO))
+        self._inputs = _Kept(lambda snapshot: snapshot.inputs().select(_OF_INPUT))
 
     @audited(Action.READ, "height")
     def cine(self, sop_uid: str, *, height: int | None = None) -> Path:
@@ -119,7 +121,7 @@ class Pictures(CohortStudies):
             found = self._pictures.find(name)
             if found is not None:
                 return found
-            sources = list(_sources(snapshot, video))
+            sources = list(_sources(self._inputs.of(snapshot), video))
         # The snapshot is let go: drawing may take a while, and a purge waits for no reader.
         if kind == "mp4":
             check_encoder()
@@ -134,11 +136,7 @@ class Pictures(CohortStudies):
         return path
 
     def _video(self, snapshot: Snapshot, sop_uid: str) -> dict[str, Any]:
-        position = Position(snapshot.version, snapshot.deletions)
-        shown = self._shown
-        if shown is None or shown[0] != position:
-            self._shown = shown = (position, snapshot.videos().select(_COLUMNS))
-        _, videos = shown
+        videos = self._videos.of(snapshot)
         for uid in self._may_be(sop_uid):
             row = pc.index(videos["sop_uid"], uid).as_py()
             if row >= 0:
@@ -164,9 +162,24 @@ class Pictures(CohortStudies):
         raise _cannot_be_shown(video["sop_uid"], refusals)
 
 
-def _sources(snapshot: Snapshot, video: dict[str, Any]) -> Iterator[tuple[str, str]]:
+class _Kept:
+    """A table of the snapshot that was asked for last: a page shows many pictures of one."""
+
+    def __init__(self, read: Callable[[Snapshot], pa.Table]) -> None:
+        self._read = read
+        self._ready: tuple[Position, pa.Table] | None = None
+
+    def of(self, snapshot: Snapshot) -> pa.Table:
+        """Return the table, read again when the store moved on."""
+        position = Position(snapshot.version, snapshot.deletions)
+        ready = self._ready
+        if ready is None or ready[0] != position:
+            self._ready = ready = (position, self._read(snapshot))
+        return ready[1]
+
+
+def _sources(inputs: pa.Table, video: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield uri and sha256 of the file that was embedded, then of its known copies."""
-    inputs = snapshot.inputs()
     rows = inputs.filter(pc.equal(inputs["sop_uid"], video["sop_uid"])).to_pylist()
     known = [row for row in rows if row["sha256"] is not None]
     own = [row for row in known if row["status"] == Status.EMBEDDED]

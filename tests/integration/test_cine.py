@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import imagecodecs
@@ -120,7 +121,8 @@ def test_a_video_is_shown_by_either_of_its_uids(archive):
 def test_a_real_cine_keeps_its_frames_its_rate_and_its_looks(archive):
     path = archive.atlas.cine(archive.real)
     with av.open(str(path)) as container:
-        (stream,) = container.streams
+        assert len(container.streams) == 1
+        stream: Any = container.streams.video[0]
         assert (stream.codec.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.height, stream.width, stream.frames) == (512, 512, 75)
         assert float(stream.average_rate) == pytest.approx(15, rel=1e-4)

@@ -9,6 +9,7 @@ import itertools
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from angioatlas.picture_cache import PictureCache, picture_name
@@ -32,7 +33,7 @@ def main() -> None:
         name = picture_name("jpg", str(number), "commit", 16)
         path = cache.find(name)
         if path is None:
-            path = cache.make(name, lambda out, n=number: draw(out, n))
+            path = cache.make(name, partial(draw, number=number))
             made += 1
         else:
             found += 1

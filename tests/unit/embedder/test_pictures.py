@@ -3,6 +3,7 @@
 import errno
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import av
 import imagecodecs
@@ -26,12 +27,12 @@ def shown(path):
     """Return the grey frames of an MP4, when each begins, and when the last one ends (ms)."""
     frames, times = [], []
     with av.open(str(path)) as container:
-        (stream,) = container.streams
-        for frame in container.decode(stream):
+        stream: Any = container.streams.video[0]
+        for frame in container.decode(video=0):
             assert frame.format.name == "yuv420p"
             luma = frame.to_ndarray()[: frame.height].astype(float)
             frames.append((luma - 16) * 255 / 219)
-            times.append(float(frame.pts * stream.time_base) * 1000)
+            times.append(float((frame.pts or 0) * stream.time_base) * 1000)
         times.append(float(stream.duration * stream.time_base) * 1000)
     return np.array(frames), times
 
