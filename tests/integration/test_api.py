@@ -100,7 +100,7 @@ def test_only_health_is_told_without_a_key(world):
     ["x", "aa_000000000000_" + "0" * 64, "aa_" + "é" * 12, "Bearer", "x" * 5000, "../../etc"],
 )
 def test_a_token_that_is_none_is_refused_in_the_same_words(world, token):
-    headers = {"Authorization": f"Bearer {token}".encode()}
+    headers = {b"Authorization": f"Bearer {token}".encode()}
     answer = httpx2.get(f"{world.address}/v1/store", headers=headers)
     told = problem_of(answer)
     assert (answer.status_code, told["code"]) == (401, "unauthenticated")
