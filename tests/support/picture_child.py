@@ -5,8 +5,8 @@ python -m tests.support.picture_child FOLDER SECONDS
 
 from __future__ import annotations
 
-import itertools
 import os
+import random
 import sys
 import time
 from functools import partial
@@ -27,9 +27,9 @@ def main() -> None:
     cache = PictureCache(Path(sys.argv[1]), most_bytes=6 * PICTURE_BYTES)
     until = time.monotonic() + float(sys.argv[2])
     made = found = 0
-    for number in itertools.cycle(range(8)):
-        if time.monotonic() > until:
-            break
+    chance = random.Random(os.getpid())
+    while made + found < 100 or time.monotonic() < until:
+        number = chance.randrange(8)
         name = picture_name("jpg", str(number), "commit", 16)
         path = cache.find(name)
         if path is None:
@@ -51,7 +51,6 @@ def draw(out: Path, number: int) -> None:
         for half in (content(number)[: PICTURE_BYTES // 2], content(number)[PICTURE_BYTES // 2 :]):
             file.write(half)
             file.flush()
-            os.fsync(file.fileno())
 
 
 if __name__ == "__main__":
