@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.schema import EMBEDDING_DIM
-from index.engines import Rows
+from index.engines import ROW_BYTES, Rows
 
 _FEW: Final = 256
 """Rows that are read one by one, in about 2 µs each."""
@@ -24,36 +24,28 @@ class RowFile:
 
     Few rows are read one by one, so that nothing else stays in memory; for many the file is mapped
     as long as they are copied.
-
-    Parameters
-    ----------
-    file : Path
-    width : int
-        Numbers of a row; several vectors of one thing may stand side by side.
     """
 
-    def __init__(self, file: Path, *, width: int = EMBEDDING_DIM) -> None:
-        self._width = width
-        self._row_bytes = 4 * width
+    def __init__(self, file: Path) -> None:
         self._descriptor = os.open(file, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
     def __getitem__(self, rows: Rows, /) -> NDArray[np.float32]:
-        """Return some rows, [m, width]."""
+        """Return the vectors of some rows, [m, 512]."""
         if len(rows) > _FEW:
-            if int(rows.max()) >= os.fstat(self._descriptor).st_size // self._row_bytes:
+            if int(rows.max()) >= os.fstat(self._descriptor).st_size // ROW_BYTES:
                 raise _unreadable(int(rows.max()))
             with mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ) as mapped:
                 return self._copied(mapped, rows)
-        out = np.empty((len(rows), self._width), np.float32)
+        out = np.empty((len(rows), EMBEDDING_DIM), np.float32)
         for at, row in enumerate(rows.tolist()):
-            if os.preadv(self._descriptor, [out[at]], row * self._row_bytes) != self._row_bytes:
+            if os.preadv(self._descriptor, [out[at]], row * ROW_BYTES) != ROW_BYTES:
                 raise _unreadable(row)
         return out
 
     def _copied(self, mapped: mmap.mmap, rows: Rows) -> NDArray[np.float32]:
         # A view must be gone before the map is closed: it lives in this function alone.
-        every = np.frombuffer(mapped, np.float32).reshape(-1, self._width)
+        every = np.frombuffer(mapped, np.float32).reshape(-1, EMBEDDING_DIM)
         copied: NDArray[np.float32] = every[rows]
         return copied
 
