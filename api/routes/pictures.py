@@ -23,14 +23,20 @@ def _of(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
-@router.get("/videos/{sop_uid}/cine.mp4", response_class=FileResponse, responses=_of("video/mp4"))
+@router.get(
+    "/videos/{sop_uid}/cine.mp4",
+    response_class=FileResponse,
+    responses=_of("video/mp4"),
+)
 def cine(sop_uid: Uid, atlas: CallersAtlas, height: Height = None) -> FileResponse:
     """Show a cine: H.264 at its own frame rate; byte ranges are answered."""
     return FileResponse(atlas.cine(sop_uid, height=height), media_type="video/mp4", headers=_KEPT)
 
 
 @router.get(
-    "/videos/{sop_uid}/thumbnail.jpg", response_class=FileResponse, responses=_of("image/jpeg")
+    "/videos/{sop_uid}/thumbnail.jpg",
+    response_class=FileResponse,
+    responses=_of("image/jpeg"),
 )
 def thumbnail(sop_uid: Uid, atlas: CallersAtlas, height: Height = THUMBNAIL_HEIGHT) -> FileResponse:
     """Show the middle frame of a cine."""
