@@ -47,11 +47,11 @@ def _holds(world, **wanted: Any) -> int:
 
 def test_with_a_key(world):
     token = world.tokens["reader"]
-    assert _holds(world, token=token, phases=("examples", "fuzzing"), examples=5) > 100
+    assert _holds(world, token=token, phases=("examples", "fuzzing"), examples=2) > 100
 
 
 def test_without_a_key(world):
-    assert _holds(world, phases=("examples", "fuzzing"), examples=2) > 40
+    assert _holds(world, phases=("examples", "fuzzing"), examples=1) > 40
 
 
 @pytest.mark.slow
@@ -59,8 +59,8 @@ def test_without_a_key(world):
 def test_many_requests(world):
     phases = ("examples", "coverage", "fuzzing", "stateful")
     token = world.tokens["reader"]
-    cases = _holds(world, token=token, phases=phases, examples=650)
-    cases += _holds(world, phases=phases, examples=350)
+    cases = _holds(world, token=token, phases=phases, examples=800)
+    cases += _holds(world, phases=phases, examples=800)
     print(f"{cases:,} cases in all")
     assert cases >= LARGE
 
