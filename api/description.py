@@ -13,27 +13,28 @@ from api.problems import MEDIA_TYPE, Problem
 Responses = dict[int | str, dict[str, Any]]
 
 
-def _failure(told: str) -> dict[str, Any]:
+def failure(told: str) -> dict[str, Any]:
+    """Describe a failing answer: a problem document, and when it comes."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": told, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
-UNKNOWN_HOST: Final[Responses] = {421: _failure("The server does not answer under that name.")}
+UNKNOWN_HOST: Final[Responses] = {421: failure("The server does not answer under that name.")}
 _OF_BODIES: Final[Responses] = {
-    400: _failure("The body cannot be read."),
-    408: _failure("The body did not arrive in time."),
-    413: _failure("The body is too large."),
+    400: failure("The body cannot be read."),
+    408: failure("The body did not arrive in time."),
+    413: failure("The body is too large."),
 }
 FAILURES: Final[Responses] = {
     **_OF_BODIES,
-    401: _failure("Nobody that the server knows."),
-    403: _failure("Not what this key is for."),
-    404: _failure("Not in the store."),
+    401: failure("Nobody that the server knows."),
+    403: failure("Not what this key is for."),
+    404: failure("Not in the store."),
     **UNKNOWN_HOST,
-    422: _failure("The request itself is wrong."),
-    429: _failure("Too many requests."),
-    500: _failure("The server failed."),
-    503: _failure("The server cannot answer this now."),
+    422: failure("The request itself is wrong."),
+    429: failure("Too many requests."),
+    500: failure("The server failed."),
+    503: failure("The server cannot answer this now."),
 }
 """What a request for which a key is needed may get instead of its answer."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any
 
 import pytest
@@ -32,7 +33,7 @@ def _holds(world, **wanted: Any) -> int:
     with world.client() as client:
         before = world.atlas.store.position()
         came = held_to_description(world.description, world.address, **wanted)
-        print(came)
+        sys.stdout.write(f"{came}\n")
         assert not came.errors
         assert not came.failures, "\n\n".join(came.failures.values())
         assert not [status for status in came.statuses if status >= 500]
@@ -61,7 +62,7 @@ def test_many_requests(world):
     token = world.tokens["reader"]
     cases = _holds(world, token=token, phases=phases, examples=800)
     cases += _holds(world, phases=phases, examples=800)
-    print(f"{cases:,} cases in all")
+    sys.stdout.write(f"{cases:,} cases in all\n")
     assert cases >= LARGE
 
 
