@@ -13,12 +13,16 @@ import httpx2
 from angioatlas.access.access import Access
 from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
+from angioatlas.ingest import EmbedOptions, EncoderHandle
 from api.app import create_app
 from core.ids import create_key_file, load_key_file
 from core.settings import ServeSettings, Settings
+from embedder.sampling import ClipRule
 from tests.support.api_server import served
 from tests.support.retrieval_store import Truth, retrieval_store
+from tests.support.tiny import TinyEncoder
 
+_TINY = EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder)
 SCOPES = {
     "reader": [Scope.SEARCH, Scope.READ],
     "other": [Scope.SEARCH, Scope.READ],
@@ -47,8 +51,8 @@ class ApiWorld:
 
 
 @contextmanager
-def api_world(home: Path, patients: int = 12) -> Iterator[ApiWorld]:
-    """Serve a new store until the block ends."""
+def api_world(home: Path, patients: int = 12, *, archive: Path | None = None) -> Iterator[ApiWorld]:
+    """Serve a new store until the block ends; the cines of an archive, too, can be looked at."""
     create_key_file(home / "identity.key")
     truth = retrieval_store(home / "store", patients, key=load_key_file(home / "identity.key"))
     settings = Settings(
@@ -57,6 +61,14 @@ def api_world(home: Path, patients: int = 12) -> Iterator[ApiWorld]:
         encoder=truth.encoder_id,
         serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400),
     )
+    if archive is not None:
+        Atlas.embed_into(
+            home / "store",
+            [archive],
+            encoder=_TINY,
+            settings=settings.with_embed(all_runs=True, workers=1),
+            options=EmbedOptions(),
+        )
     access = Access(settings)
     tokens = {name: access.create_key(name, given, None)[1] for name, given in SCOPES.items()}
     atlas = Atlas.open(home / "store", settings=settings)
