@@ -5,8 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test test-slow coverage check format docs bench \
-  bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean
+  .PHONY: help install demo test test-slow coverage check format docs bench bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean api-contract
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -32,6 +31,9 @@ test: $(INSTALLED)  ## run the default tests (offline, CPU)
 
 test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
 	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
+
+api-contract: $(INSTALLED)  ## send the API 20,000 requests made from its description; half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -s tests/property/test_api_contract.py
 
 coverage: $(INSTALLED)  ## run the default tests and measure branch coverage (floor 90 %)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) --cov --cov-fail-under=90

@@ -189,7 +189,7 @@ class Browsing(CohortStudies):
     ) -> Page:
         """Return visible studies or videos, a page at a time; see `browse.page`."""
         with self.snapshot() as snapshot:
-            space = choose_space(snapshot, encoder, self.settings) if where else None
+            space = None if where is None else choose_space(snapshot, encoder, self.settings)
             return page(
                 snapshot, Level(level), after=after, limit=limit, where=where, encoder_id=space
             )

@@ -13,36 +13,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.utils import get_openapi
 
 from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
 from api.callers import caller
+from api.description import FAILURES, UNKNOWN_HOST, described
 from api.gate import Gate
 from api.jobs import Jobs
 from api.metrics import Metrics
 from api.observe import Observed
-from api.problems import MEDIA_TYPE, Problem, add_handlers
+from api.problems import add_handlers
 from api.routes import exams, pictures, search, service, store, studies
 from api.state import State
 from core.provenance import RESEARCH_USE, software_version
 from core.settings import Settings
-
-_FAILURES: Final = {
-    401: "Nobody that the server knows.",
-    403: "Not what this key is for.",
-    404: "Not in the store.",
-    408: "The body did not arrive in time.",
-    413: "The body is too large.",
-    421: "The server does not answer under that name.",
-    422: "The request itself is wrong.",
-    429: "Too many requests.",
-    503: "The server cannot answer this now.",
-}
 
 
 def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> FastAPI:
@@ -85,15 +72,8 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     )
     app.state.angioatlas = state
     add_handlers(app)
-    app.include_router(service.health)
-    failures: dict[int | str, dict[str, Any]] = {
-        status: {
-            "description": told,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status, told in _FAILURES.items()
-    }
-    guarded = APIRouter(dependencies=[Depends(caller)], responses=failures)
+    app.include_router(service.health, responses=UNKNOWN_HOST)
+    guarded = APIRouter(dependencies=[Depends(caller)], responses=FAILURES)
     for part in (search.router, exams.router, studies.router, pictures.router, store.router):
         guarded.include_router(part)
     guarded.include_router(service.router)
@@ -101,7 +81,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         "/openapi.json", lambda: app.openapi(), tags=["service"], include_in_schema=False
     )
     app.include_router(guarded)
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     app.add_middleware(
         Gate,
         hosts=settings.serve.hosts,
@@ -122,23 +102,3 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
 def _warm(state: State) -> None:
     state.atlas.follow()
     state.ready.set()
-
-
-def _described(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, made once."""
-    if app.openapi_schema is None:
-        made = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            openapi_version="3.1.0",
-        )
-        schemas = made["components"]["schemas"]
-        told = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(told.pop("$defs", {}))
-        schemas["Problem"] = told
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        app.openapi_schema = made
-    return app.openapi_schema

@@ -1,4 +1,4 @@
-"""What no route ever sees: unknown hosts, bodies too large, clients too slow."""
+"""What no route ever sees: unknown hosts, bodies too large or of two lengths, clients too slow."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ class Gate:
                 "unknown_host",
                 "this server does not answer under that name",
                 hint="its names are the setting serve.hosts",
+            )
+            await answer(scope, receive, send)
+            return
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Two ends of one body (RFC 9112, 6.1): the proxy in front may have seen the other.
+            answer = problem(
+                Request(scope),
+                HTTPStatus.BAD_REQUEST,
+                "bad_request",
+                "Content-Length and Transfer-Encoding do not go together",
+                headers={"Connection": "close"},
             )
             await answer(scope, receive, send)
             return

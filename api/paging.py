@@ -17,7 +17,11 @@ _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows of a page.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=128, description="`next` of the page before; absent for the first page."),
+    Query(
+        pattern=r"^[A-Za-z0-9_-]+$",
+        max_length=128,
+        description="`next` of the page before; absent for the first page.",
+    ),
 ]
 
 

@@ -27,6 +27,7 @@ MEDIA_TYPE: Final = "application/problem+json"
 _OF_THE_REQUEST: Final = {
     "usage": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not_found": HTTPStatus.NOT_FOUND,
+    "source": HTTPStatus.NOT_FOUND,
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -116,8 +117,11 @@ def public(error: Exception, request_id: str) -> Failure:
     status = _OF_THE_REQUEST.get(error.code)
     if status is not None and not _PATH.search(f"{error.message} {error.hint}"):
         return Failure(status, error.code, error.message, error.hint)
-    _log.error("%s %s: %s", request_id, error.code, error.message)
-    status = status or _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
+    # Quoted, so that no line break which a caller sent begins a line of the log.
+    _log.error("%s %s: %r", request_id, error.code, error.message)
+    if status is not None:
+        return Failure(status, error.code, status.description or status.phrase, _ASK)
+    status = _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
     return Failure(status, error.code, "the server cannot answer this now", _ASK)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from api.jobs import JobStatus
 from core.provenance import RESEARCH_USE
@@ -22,6 +22,23 @@ Uid = Annotated[
 ]
 """A DICOM UID (PS3.5, chapter 9): the original one, or the store's surrogate."""
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
+EncoderName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200),
+    Field(examples=["phantom-mini"]),
+]
+"""A name or an id; the folders that the Atlas takes, too, are not for callers to name."""
+LocalDatetime = Annotated[
+    dt.datetime,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?$",
+            "examples": ["2025-03-01T10:15:00"],
+        }
+    ),
+]
+"""As a machine's clock showed it: most name no time zone, which `date-time` would ask for."""
 
 
 class _Strict(BaseModel):
@@ -39,8 +56,8 @@ class Ranking(_Strict):
     )
     one_per_patient: bool = Field(False, description="Only the best hit of each patient.")
     explain: bool = Field(True, description="Say why each hit matched.")
-    encoder: str | None = Field(
-        None, max_length=200, description="Needed where the store has vectors of several encoders."
+    encoder: EncoderName | None = Field(
+        None, description="Needed where the store has vectors of several encoders."
     )
 
 
@@ -205,7 +222,7 @@ class Video(BaseModel):
     patient_id: str
     view: str
     transfer_syntax_uid: str | None
-    acquisition_datetime: dt.datetime | None
+    acquisition_datetime: LocalDatetime | None
     series_time: str | None
     instance_number: int | None
     primary_angle_deg: float | None

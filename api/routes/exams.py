@@ -29,14 +29,22 @@ _LOOK_S: Final = 0.05
 
 @router.post(
     "/exams:similar",
-    responses={202: {"description": "It takes longer; ask again at `Location`."}},
+    responses={
+        202: {
+            "model": ExamJob,
+            "description": "It takes longer; ask again at `Location`.",
+            "headers": {
+                "Location": {"description": "The job.", "schema": {"type": "string"}},
+            },
+        }
+    },
 )
 async def similar_to_exam(
     request: Request,
     response: Response,
     atlas: CallersAtlas,
     who: Caller,
-    files: Annotated[list[UploadFile], File(description="DICOM files of one study.")],
+    files: Annotated[list[UploadFile], File(min_length=1, description="DICOM files of one study.")],
     k: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
     where: Annotated[str | None, Form(max_length=MOST_TEXT)] = None,
     exclude_same_patient: Annotated[bool, Form()] = True,

@@ -11,6 +11,7 @@ from api.callers import CallersAtlas
 from api.paging import Cursor, Limit, cursor_of, uid_of
 from api.schemas import (
     MOST_TEXT,
+    EncoderName,
     PatientTimeline,
     Resolve,
     Resolved,
@@ -28,11 +29,20 @@ from core.schema import Level
 router = APIRouter(prefix="/v1", tags=["studies"])
 Where = Annotated[
     str | None,
-    Query(max_length=MOST_TEXT, description="Only what this predicate holds for."),
+    Query(
+        min_length=1,
+        max_length=MOST_TEXT,
+        description="Only what this predicate holds for.",
+        examples=["n_videos >= 2"],
+    ),
 ]
-EncoderName = Annotated[
-    str | None,
-    Query(max_length=200, description="Needed where the store has several encoders."),
+Encoder = Annotated[
+    EncoderName | None,
+    Query(description="Needed where the store has several encoders."),
+]
+Heads = Annotated[
+    EncoderName | None,
+    Query(description="Needed where the store has findings of several sets of heads."),
 ]
 
 
@@ -43,7 +53,7 @@ def studies(
     limit: Limit = 100,
     cursor: Cursor = None,
     where: Where = None,
-    encoder: EncoderName = None,
+    encoder: Encoder = None,
 ) -> StudyPage:
     """List studies, a page at a time."""
     found = atlas.page(Level.STUDY, after=uid_of(cursor), limit=limit, where=where, encoder=encoder)
@@ -61,7 +71,7 @@ def videos(
     limit: Limit = 100,
     cursor: Cursor = None,
     where: Where = None,
-    encoder: EncoderName = None,
+    encoder: Encoder = None,
 ) -> VideoPage:
     """List videos, a page at a time."""
     found = atlas.page(Level.VIDEO, after=uid_of(cursor), limit=limit, where=where, encoder=encoder)
@@ -95,8 +105,8 @@ def findings(
     study_uid: Uid,
     atlas: CallersAtlas,
     _: Versioned,
-    encoder: EncoderName = None,
-    heads: EncoderName = None,
+    encoder: Encoder = None,
+    heads: Heads = None,
 ) -> StudyFindings:
     """Show what finding heads say of each segment of a study."""
     atlas.row(Level.STUDY, study_uid)

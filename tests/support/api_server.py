@@ -16,7 +16,8 @@ from fastapi import FastAPI
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
     """Serve an app at a loopback port until the block ends; yields its address."""
-    listening = socket.socket()
+    # With the protocol named, asyncio sends each part of an answer at once (TCP_NODELAY).
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
