@@ -1,7 +1,7 @@
 """What may be wanted of an answer, as keyword arguments of the client.
 
-Names and types are those of the API; a test holds them against its description.  What is left out is
-not sent, so that defaults are the server's.
+Names and types are those of the API; a test holds them against its description.  What is left out
+is not sent, so that defaults are the server's.
 """
 
 from __future__ import annotations
