@@ -1,11 +1,15 @@
-"""The client against a served store, and against the API's own description."""
+"""What a developer holds: the client, against the API's own description, and curl by docs/api.md."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qs
 
@@ -16,8 +20,10 @@ from api import client_options, schemas
 from api.client import ApiError, Client
 from api.schemas import ExamJob, Health
 from core.schema import Level
+from tests.support.curl_document import differences, examples
 from tests.support.served_archive import REAL_CINE, STUDIES, served_archive
 
+DOCUMENT = Path(__file__).parents[2] / "docs/api.md"
 RANKING = {"k": 2, "where": "n_videos > 0", "one_per_patient": True, "explain": True}
 
 
@@ -29,6 +35,7 @@ class Recorder(httpx2.BaseTransport):
         self.inner = httpx2.HTTPTransport()
 
     def handle_request(self, request):
+        request.read()  # the files that it streams are closed afterwards
         self.sent.append(request)
         return self.inner.handle_request(request)
 
@@ -134,7 +141,7 @@ def parameters_of(request):
     if kind.startswith("application/json"):
         names |= set(json.loads(request.content))
     if kind.startswith("multipart/form-data"):
-        names |= {each.decode() for each in re.findall(rb'; name="(\w+)"', request.read())}
+        names |= {each.decode() for each in re.findall(rb'; name="(\w+)"', request.content)}
     return names
 
 
@@ -205,25 +212,21 @@ def test_what_it_gives_is_what_the_atlas_says(world, client):
     assert len(studies) == STUDIES + 1
 
 
-def test_an_exam_is_waited_for_and_told_about(world, client):
-    told: list[ExamJob] = []
-    found = client.similar_to_exam([REAL_CINE], k=3, on_progress=told.append)
-    assert [hit.rank for hit in found.hits] == [1, 2, 3]
-    assert told[0].status in ("waiting", "running")
-    assert told[-1].status == "done"
-    with pytest.raises(ApiError, match="still being read") as raised:
-        client.similar_to_exam([REAL_CINE], within_s=0)
-    assert raised.value.code == "waited"
-    assert client.job(raised.value.request_id).job_id == raised.value.request_id
-
-
-def test_names_of_files_stay_here(world, tmp_path):
+def test_an_exam_is_waited_for_and_told_about_without_its_name(world, tmp_path):
     named = tmp_path / "DOE^JANE.dcm"
     named.write_bytes(REAL_CINE.read_bytes())
+    told: list[ExamJob] = []
     recorder = Recorder()
     with Client(world.address, world.key, transport=recorder) as client:
-        client.send_exam([named], wait=30)
-    assert b"DOE^JANE" not in recorder.sent[0].read()
+        found = client.similar_to_exam([named], k=3, on_progress=told.append)
+        assert [hit.rank for hit in found.hits] == [1, 2, 3]
+        assert told[0].status in ("waiting", "running")
+        assert told[-1].status == "done"
+        assert b"DOE^JANE" not in recorder.sent[0].content
+        with pytest.raises(ApiError, match="still being read") as raised:
+            client.similar_to_exam([named], within_s=0)
+        assert raised.value.code == "waited"
+        assert client.job(raised.value.request_id).job_id == raised.value.request_id
 
 
 def test_an_exam_that_cannot_be_compared(client, tmp_path):
@@ -269,3 +272,61 @@ def test_a_server_that_is_not_there_or_another(tmp_path):
     with Client("http://x", transport=page) as client, pytest.raises(ApiError) as raised:
         client.store()
     assert (raised.value.code, raised.value.status) == ("no_answer", 502)
+
+
+@pytest.fixture(scope="module")
+def shell(world, tmp_path_factory):
+    """Return what the document's reader has: a folder with key and exam, and the variables."""
+    folder = tmp_path_factory.mktemp("curl")
+    (folder / "key").write_text(f"Authorization: Bearer {world.key}\n")
+    (folder / "exam").mkdir()
+    shutil.copy(REAL_CINE, folder / "exam/1.dcm")
+    # The status of each answer, beside the answer itself.
+    (folder / ".curlrc").write_text('write-out = "%{stderr}%{http_code}\\n"\n')
+    with Client(world.address, world.key) as client:
+        own = client.resolve(world.study_uid).uid
+        video = client.videos_of_study(own)[0].sop_uid
+    variables = {
+        "ATLAS": world.address,
+        "STUDY": world.study_uid,
+        "OWN": own,
+        "VIDEO": video,
+        "CURL_HOME": str(folder),
+        "PATH": os.environ["PATH"],
+    }
+    return folder, variables
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("example", examples(DOCUMENT), ids=lambda example: example.name)
+def test_curl_gets_what_the_document_says(shell, example):
+    folder, variables = shell
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example.command],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    status = int(done.stderr.split()[-1])
+    if example.kind == "json":
+        told = json.loads(example.told)
+        answer = json.loads(done.stdout)
+        assert differences(told, answer) == []
+        assert status == (told["status"] if isinstance(told.get("status"), int) else 200)
+        return
+    first, *headers = example.told.splitlines()
+    assert status == int(first.split()[1])
+    for header in headers:
+        name = header.partition(":")[0]
+        assert f"\n{name}:" in done.stdout
+
+
+def test_the_document_shows_every_kind_of_answer():
+    told = "".join(each.told for each in examples(DOCUMENT))
+    assert len(examples(DOCUMENT)) >= 12
+    for status in ("202", "206", "304", "401", "404", "422"):
+        assert status in told

@@ -20,7 +20,8 @@ from tests.support.api_server import served
 from tests.support.dicom import moving_frames, write_cine
 
 REAL_CINE = Path(__file__).parents[1] / "data/dicom/xa/philips_cathsample_75f_jpeg_baseline.dcm"
-STUDIES = 4
+STUDIES = 3
+"""Exams of one cine, beside the real one."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +49,17 @@ class Served:
 
 @contextmanager
 def served_archive(home: Path) -> Iterator[Served]:
-    """Embed four exams of two cines, one of them real, and serve them until the block ends."""
+    """Embed the exams, and the real one, serve them until the block ends."""
     archive = home / "archive"
     for study in range(STUDIES):
-        for cine in range(2):
-            uid = f"1.2.826.0.1.{study + 1}"
-            write_cine(
-                archive / f"{study}-{cine}.dcm",
-                moving_frames(20, seed=2 * study + cine),
-                SOPInstanceUID=f"{uid}.{cine + 1}",
-                StudyInstanceUID=uid,
-                PatientID=f"DOE-{study}",
-            )
+        uid = f"1.2.826.0.1.{study + 1}"
+        write_cine(
+            archive / f"{study}.dcm",
+            moving_frames(20, seed=study),
+            SOPInstanceUID=f"{uid}.1",
+            StudyInstanceUID=uid,
+            PatientID=f"DOE-{study}",
+        )
     shutil.copy(REAL_CINE, archive / "real.dcm")
     settings = Settings(
         state_dir=home / "state", identity_key=home / "keys/identity.key"
