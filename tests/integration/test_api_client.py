@@ -1,4 +1,4 @@
-"""What a developer holds: the client, against the API's own description, and curl by docs/api.md."""
+"""What a developer holds: the client, and curl as docs/api.md has it, against a served store."""
 
 from __future__ import annotations
 
@@ -252,6 +252,7 @@ def test_every_failure_is_one_error(world, client):
         client.search_studies("x", k=0)
     assert (raised.value.status, raised.value.code) == (422, "invalid_request")
     assert re.fullmatch("[0-9a-f]{32}", raised.value.request_id)
+    assert raised.value.problem is not None
     assert [each.where for each in raised.value.problem.errors] == ["body.k"]
     with pytest.raises(ApiError) as raised:
         client.study("../store")  # stays one piece of the path

@@ -44,7 +44,7 @@ def examples(document: Path) -> list[Example]:
     """
     found, heading, asked = [], "", None
     pieces = re.findall(
-        r"^(#+ .*|```\w+\n.*?^```)$", document.read_text(), re.MULTILINE | re.DOTALL
+        r"^#+ [^\n]*$|^```\w+\n.*?^```$", document.read_text(), re.MULTILINE | re.DOTALL
     )
     for piece in pieces:
         if piece.startswith("#"):
