@@ -5,7 +5,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-  .PHONY: help install demo test test-slow coverage check format docs bench bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean api-contract
+.PHONY: help install demo serve test test-slow api-contract coverage check format docs bench \
+  bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -23,6 +24,12 @@ $(INSTALLED): pyproject.toml requirements.lock
 DEMO ?= angioatlas-demo
 demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
 	$(BIN)/angioatlas demo --folder $(DEMO)
+	@echo "Ask it over HTTP: make serve, then see \"One HTTP call\" in README.md"
+
+PORT ?= 8000
+serve: $(INSTALLED)  ## serve the demo over HTTP at this machine, without keys (make demo first)
+	@test -d $(DEMO)/store || { echo "there is no demo in $(DEMO): make demo"; exit 1; }
+	$(BIN)/angioatlas serve --store $(DEMO)/store --insecure-local --port $(PORT)
 
 # File by file, in their order: the long ones come first, so that none is waited for at the end.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
@@ -44,6 +51,7 @@ check: $(INSTALLED)  ## lint, types, import direction, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m angioatlas.cli.reference --check docs
+	$(BIN)/python -m api.reference --check docs
 
 format: $(INSTALLED)  ## format the code and sort imports
 	$(BIN)/ruff check --fix-only .
@@ -51,6 +59,7 @@ format: $(INSTALLED)  ## format the code and sort imports
 
 docs: $(INSTALLED)  ## write the generated pages of docs/
 	$(BIN)/python -m angioatlas.cli.reference --write docs
+	$(BIN)/python -m api.reference --write docs
 
 bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
