@@ -23,7 +23,9 @@ from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
 from api.callers import caller
 from api.gate import Gate
+from api.guard import Guard
 from api.jobs import Jobs
+from api.limits import MOST_TEXTS_WAITING, Places
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import MEDIA_TYPE, Problem, add_handlers
@@ -40,7 +42,8 @@ _FAILURES: Final = {
     413: "The body is too large.",
     421: "The server does not answer under that name.",
     422: "The request itself is wrong.",
-    429: "Too many requests.",
+    429: "Too many requests; `Retry-After` says when to come back.",
+    431: "The headers are too large.",
     503: "The server cannot answer this now.",
 }
 
@@ -61,6 +64,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Access(settings),
         Metrics(),
         Jobs(settings.state_dir / "jobs.sqlite"),
+        Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         insecure=insecure,
     )
 
@@ -101,6 +105,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     )
     app.include_router(guarded)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.add_middleware(Guard, state=state, settings=settings.serve)
     app.add_middleware(
         Gate,
         hosts=settings.serve.hosts,
