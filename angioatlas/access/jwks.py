@@ -7,7 +7,6 @@ for that answer who can be refused without it.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import threading
 import time
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 import jwt
 
+from core.addresses import is_loopback
 from core.errors import IssuerError, UsageError
 
 ALGORITHMS: Final = (
@@ -133,16 +133,6 @@ def checked_address(url: str) -> str:
             "give one that begins with https://",
         )
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address is this machine's own, reached from nowhere else."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _fetch(url: str) -> Any:

@@ -66,7 +66,8 @@ class Provider:
             if isinstance(private, rsa.RSAPrivateKey)
             else jwt.algorithms.ECAlgorithm
         )
-        return json.loads(family.to_jwk(private.public_key())) | {"kid": name, "use": "sig"}
+        public: dict[str, Any] = json.loads(family.to_jwk(private.public_key()))
+        return public | {"kid": name, "use": "sig"}
 
 
 @contextmanager
