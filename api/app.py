@@ -22,7 +22,9 @@ from angioatlas.atlas import Atlas
 from api.callers import caller
 from api.description import FAILURES, UNKNOWN_HOST, described
 from api.gate import Gate
+from api.guard import Guard
 from api.jobs import Jobs
+from api.limits import MOST_TEXTS_WAITING, Places
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import add_handlers
@@ -48,6 +50,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Access(settings),
         Metrics(),
         Jobs(settings.state_dir / "jobs.sqlite"),
+        Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         insecure=insecure,
     )
 
@@ -82,6 +85,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     )
     app.include_router(guarded)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
+    app.add_middleware(Guard, state=state, settings=settings.serve)
     app.add_middleware(
         Gate,
         hosts=settings.serve.hosts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,8 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from angioatlas.access.principal import Principal
 from angioatlas.atlas import Atlas
-from api.state import State, state_of
-from core.errors import UnauthenticatedError
+from api.state import state_of
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -20,28 +20,25 @@ _bearer = HTTPBearer(
 
 def caller(
     request: Request,
-    token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """Return who calls.
+    """Return who calls: whom `api.guard.Guard` let in.
 
-    Raises
-    ------
-    UnauthenticatedError
-        Nobody that the server knows.
+    The scheme is here for the API's description.
     """
-    state: State = state_of(request)
-    if token is None:
-        if state.insecure:
-            return Principal.local()
-        raise UnauthenticatedError(
-            "no key was given", "send `Authorization: Bearer KEY`; an administrator makes keys"
-        )
-    return state.access.authenticate(token.credentials)
+    who: Principal = request.scope["principal"]
+    return who
 
 
 def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -> Atlas:
     """Return the Atlas, acting as the caller."""
     return state_of(request).atlas.acting_as(principal)
+
+
+async def text_place(request: Request) -> AsyncIterator[None]:
+    """Hold a place among the texts that are embedded while a route answers."""
+    async with state_of(request).texts.one():
+        yield
 
 
 Caller = Annotated[Principal, Depends(caller)]

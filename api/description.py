@@ -32,7 +32,8 @@ FAILURES: Final[Responses] = {
     404: failure("Not in the store."),
     **UNKNOWN_HOST,
     422: failure("The request itself is wrong."),
-    429: failure("Too many requests."),
+    429: failure("Too many requests; `Retry-After` says when to come back."),
+    431: failure("The headers are too large."),
     500: failure("The server failed."),
     503: failure("The server cannot answer this now."),
 }

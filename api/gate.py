@@ -16,6 +16,8 @@ from api.problems import problem
 MOST_JSON_BYTES: Final = 65_536
 """Of a body that is not an upload: a predicate or a text has 2,000 characters at the most."""
 UPLOAD_PATH: Final = "/v1/exams:similar"
+MOST_HEADERS: Final = 64
+MOST_HEADER_BYTES: Final = 16_384
 BODY_SECONDS: Final = 10.0
 """A body that is not an upload must be here by then."""
 
@@ -43,6 +45,15 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if _too_large(scope["headers"]):
+            answer = problem(
+                Request(scope),
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "the headers are too many, or too large",
+            )
+            await answer(scope, receive, send)
+            return
         if not self._is_served(headers.get("host", "")):
             answer = problem(
                 Request(scope),
@@ -72,6 +83,11 @@ class Gate:
     def _is_served(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
         return "*" in self.hosts or name.lower() in self.hosts
+
+
+def _too_large(headers: list[tuple[bytes, bytes]]) -> bool:
+    size = sum(len(name) + len(value) for name, value in headers)
+    return len(headers) > MOST_HEADERS or size > MOST_HEADER_BYTES
 
 
 def _bounded(receive: Receive, length: str | None, most: int, seconds: float) -> Receive:

@@ -104,7 +104,7 @@ class Jobs:
         Parameters
         ----------
         owner : str
-            Name of the principal; nobody else may ask after it.
+            `Principal.id`; nobody else may ask after it.
         work : callable
 
         Raises

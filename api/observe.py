@@ -10,9 +10,11 @@ import time
 import uuid
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
+from api.problems import answer_to, public
 
 _log = logging.getLogger("angioatlas.requests")
 _UNKNOWN: Final = "unknown"
@@ -39,11 +41,12 @@ class Observed:
         given = uuid.uuid4().hex
         scope["request_id"] = given
         began = time.perf_counter()
-        status = 500
+        status, begun = 500, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
+                begun = True
                 status = message["status"]
                 headers = [*message.get("headers", []), (b"x-request-id", given.encode())]
                 message = {**message, "headers": headers}
@@ -51,6 +54,12 @@ class Observed:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - the server would log it, with all that it holds
+            # What has been begun cannot be answered otherwise: the server closes the connection.
+            if not begun:
+                await answer_to(Request(scope), error)(scope, receive, send_with_id)
+            else:
+                public(error, given)
         finally:
             took = time.perf_counter() - began
             route = _route(scope)

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from core.errors import AtlasError
+from core.errors import AtlasError, TooManyRequestsError
 
 _log = logging.getLogger(__name__)
 
@@ -126,8 +126,17 @@ def public(error: Exception, request_id: str) -> Failure:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
+    return answer_to(request, error)
+
+
+def answer_to(request: Request, error: Exception) -> JSONResponse:
+    """Return what a request is answered that ended with an error."""
     told = public(error, request_id(request))
-    headers = {"WWW-Authenticate": "Bearer"} if told.status == HTTPStatus.UNAUTHORIZED else None
+    headers = {}
+    if told.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequestsError):
+        headers["Retry-After"] = str(error.retry_after_s)
     return problem(
         request,
         HTTPStatus(told.status),

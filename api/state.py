@@ -11,6 +11,7 @@ from fastapi import Request
 from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
 from api.jobs import Jobs
+from api.limits import Places
 from api.metrics import Metrics
 
 
@@ -25,6 +26,8 @@ class State:
     access : Access
     metrics : Metrics
     jobs : Jobs
+    texts : Places
+        For texts that are being embedded.
     insecure : bool
         Who gives no key is taken for the person at this machine.
     ready : Event
@@ -35,6 +38,7 @@ class State:
     access: Access
     metrics: Metrics
     jobs: Jobs
+    texts: Places
     insecure: bool
     ready: Event = field(default_factory=Event)
 

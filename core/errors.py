@@ -11,6 +11,7 @@ AtlasError
 ├── SourceError           the file of a video cannot be shown: gone, another one, or damaged
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
+├── IssuerError           the identity provider cannot be asked for its keys
 ├── UnauthenticatedError  who calls is not known
 ├── ForbiddenError        who calls is known, and may not do this
 ├── TooLargeError         more than this installation takes at once
@@ -88,6 +89,12 @@ class IdentityError(AtlasError):
     code = "identity"
 
 
+class IssuerError(AtlasError):
+    """The identity provider cannot be asked for its keys."""
+
+    code = "issuer"
+
+
 class UnauthenticatedError(AtlasError):
     """Who calls is not known: no key, or none that is in force."""
 
@@ -107,6 +114,16 @@ class TooLargeError(AtlasError):
 
 
 class TooManyRequestsError(AtlasError):
-    """Something was asked more often than this installation answers."""
+    """Something was asked more often than this installation answers.
+
+    Parameters
+    ----------
+    retry_after_s : int
+        Seconds after which it may be answered.
+    """
 
     code = "too_many_requests"
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_s: int = 60) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s

@@ -124,6 +124,36 @@ class ServeSettings(_Section):
     upload_seconds: float = Field(
         600, gt=0, description="Time that an upload may take, in seconds."
     )
+    uploads_at_once: int = Field(
+        4, ge=1, description="Exams of which one process receives files at a time."
+    )
+    texts_at_once: int = Field(
+        2, ge=1, description="Texts that one process embeds at a time, so that other searches run."
+    )
+    requests_per_second: float = Field(
+        100,
+        ge=0,
+        description="Of one caller, to one process, in the long run; 0 sets no limit.",
+    )
+    requests_burst: int = Field(200, ge=1, description="Requests that one caller may make at once.")
+    connections: int = Field(512, ge=8, description="Open connections of one process.")
+    oidc_issuer: str | None = Field(
+        None, description="Identity provider whose tokens are accepted; see `docs/api-security.md`."
+    )
+    oidc_audience: str | None = Field(
+        None, description="Audience that its tokens must have been made for."
+    )
+    oidc_jwks: str | None = Field(
+        None, description="Address or file of its keys, where its discovery document has none."
+    )
+    oidc_name_claim: str = Field("sub", description="Claim that names the caller on record.")
+    oidc_scope_claim: str = Field(
+        "scope", description="Claim that holds scopes; `a.b` is the claim `b` inside `a`."
+    )
+    oidc_scopes: dict[str, Literal["search", "read", "write", "admin"]] = Field(
+        {f"angioatlas:{name}": name for name in ("search", "read", "write", "admin")},
+        description="Which value of that claim gives which scope.",
+    )
 
 
 class Settings(BaseSettings):

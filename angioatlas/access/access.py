@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import final
+from typing import Final, final
 
 from angioatlas.access.audit import Action, AuditTrail
 from angioatlas.access.keys import KeyBook, KeyFacts
-from angioatlas.access.principal import Principal, Scope
+from angioatlas.access.principal import Principal, Scope, not_accepted
 from angioatlas.access.recording import note, recorded
 from core.settings import Settings
+
+_DOTS: Final = 2
+"""A JSON Web Token has three parts; a key of ours has no dot."""
 
 
 def audit_trail(settings: Settings) -> AuditTrail:
@@ -33,6 +36,12 @@ class Access:
         self.principal = principal or Principal.local()
         self.book = KeyBook(settings.state_dir / "access" / "keys.sqlite")
         self.trail = audit_trail(settings)
+        self._oidc = None
+        if settings.serve.oidc_issuer is not None:
+            # Cryptography is loaded where it is needed: every command makes an `Access`.
+            from angioatlas.access.oidc import Oidc
+
+            self._oidc = Oidc(settings.serve)
 
     def create_key(
         self, name: str, scopes: Iterable[Scope | str], expires_at: dt.datetime | None
@@ -51,8 +60,20 @@ class Access:
             return facts
 
     def authenticate(self, token: str) -> Principal:
-        """Return whose token this is, see `KeyBook.verify`."""
-        return self.book.verify(token, now=_now())
+        """Return whose token this is: a key of ours, or a token of the identity provider.
+
+        Raises
+        ------
+        UnauthenticatedError
+            It is none that is in force; in the same words, whatever is wrong with it.
+        StoreError, IssuerError
+            The keys of this installation, or those of the provider, cannot be read.
+        """
+        if token.count(".") != _DOTS:
+            return self.book.verify(token, now=_now())
+        if self._oidc is None:
+            raise not_accepted()
+        return self._oidc.verify(token)
 
 
 def _now() -> dt.datetime:

@@ -14,12 +14,12 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, final
+from typing import Any, Final, Literal, final
 
 from angioatlas.access.database import Database
-from angioatlas.access.principal import Principal, Scope, checked_name
+from angioatlas.access.principal import Principal, Scope, checked_name, not_accepted
 from core.closing import Closing
-from core.errors import NotFoundError, UnauthenticatedError, UsageError
+from core.errors import NotFoundError, UsageError
 
 State = Literal["in force", "expired", "revoked"]
 
@@ -158,14 +158,14 @@ class KeyBook(Closing):
         """
         read = _TOKEN.fullmatch(token)
         if read is None:
-            _refuse()
+            raise not_accepted()
         rows = self._file.rows(f"SELECT {_FACTS}, digest FROM keys WHERE id = ?", read[1])
         *facts, digest = rows[0] if rows else (_NOBODY,)
         if not hmac.compare_digest(_digest(token), digest) or not rows:
-            _refuse()
+            raise not_accepted()
         key = _facts(facts)
         if key.state(_utc(now)) != "in force":
-            _refuse()
+            raise not_accepted()
         return Principal(key.name, key.scopes, "key")
 
     def list(self) -> list[KeyFacts]:
@@ -192,12 +192,6 @@ class KeyBook(Closing):
         if row is None:
             raise NotFoundError("there is no key with this id", "angioatlas keys list")
         return _facts(row)
-
-
-def _refuse() -> NoReturn:
-    raise UnauthenticatedError(
-        "the key is not accepted", "ask who runs this installation for a key that is in force"
-    )
 
 
 def _digest(token: str) -> bytes:

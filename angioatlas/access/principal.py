@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, final
 
-from core.errors import ForbiddenError, UsageError
+from core.errors import ForbiddenError, UnauthenticatedError, UsageError
 
 LONGEST_NAME: Final = 80
 """Characters of a name."""
@@ -62,6 +62,11 @@ class Principal:
         """
         return cls("local", frozenset({Scope.ADMIN}), "local")
 
+    @property
+    def id(self) -> str:
+        """Whom no other principal is taken for: a key and a person may have the same name."""
+        return f"{self.via}:{self.name}"
+
     def allows(self, scope: Scope) -> bool:
         """Tell whether this principal has a scope."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -80,6 +85,17 @@ class Principal:
                 f"this needs the scope {scope.value!r}; {self.name!r} has: {held}",
                 f"ask for a key made with --scope {scope.value}",
             )
+
+
+def not_accepted() -> UnauthenticatedError:
+    """Return the refusal of a key or token, whatever is wrong with it.
+
+    Always in the same words, so that nobody learns from them which there are.
+    """
+    return UnauthenticatedError(
+        "the key or token is not accepted",
+        "ask who runs this installation for one that is in force",
+    )
 
 
 def checked_name(name: str) -> str:

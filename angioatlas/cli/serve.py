@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from angioatlas.access.access import Access
 from angioatlas.cli.options import StoreOption, open_atlas
 from angioatlas.cli.output import print_notice, say
+from core.addresses import is_loopback
 from core.errors import UsageError
 
 _APP: Final = "api.serve:make_app"
 """Named, not imported: imports go from the API to the Atlas and its commands, not back."""
+_PROTOCOL: Final = "api.protocol:PatientProtocol"
 _GRACE_S: Final = 30
+_HEAD_BYTES: Final = 16_384
 
 
 def serve(
@@ -27,6 +30,14 @@ def serve(
         bool,
         typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),
     ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Certificate chain (PEM) to serve HTTPS."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Private key (PEM) of the certificate."),
+    ] = None,
 ) -> None:
     """Serve the API (docs/api.md).
 
@@ -37,16 +48,27 @@ def serve(
 
     Example: angioatlas serve --store atlas --insecure-local
     """
-    if insecure_local and not _is_loopback(host):
+    local = is_loopback(host)
+    if insecure_local and not local:
         raise UsageError(
             f"--insecure-local answers anybody, and {host} may be reached from elsewhere",
             "leave out --host, or --insecure-local",
         )
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", "give both, or none")
     atlas = open_atlas(store)
+    Access(atlas.settings)  # what is wrong with an identity provider's settings is said now
     # The processes of several workers are told by their environment.
     os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
     os.environ["ANGIOATLAS_SERVING_INSECURE_LOCAL"] = "1" if insecure_local else "0"
-    say(f"http://{host}:{port}/v1  (store version {atlas.store.latest_version})", stderr=True)
+    scheme = "http" if tls_cert is None else "https"
+    if scheme == "http" and not local:
+        say(
+            "keys and pictures travel unencrypted: give --tls-cert, or put a proxy in front that "
+            "has a certificate (docs/api-security.md)",
+            stderr=True,
+        )
+    say(f"{scheme}://{host}:{port}/v1  (store version {atlas.store.latest_version})", stderr=True)
     print_notice()
     import uvicorn
 
@@ -56,6 +78,12 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        http=_PROTOCOL,
+        ws="none",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        limit_concurrency=atlas.settings.serve.connections,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
         access_log=False,  # it has paths; the app's own log has routes
         server_header=False,
         proxy_headers=False,
@@ -63,12 +91,3 @@ def serve(
         timeout_keep_alive=15,
         log_level="warning",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -84,13 +84,13 @@ async def similar_to_exam(
             shutil.rmtree(folder, ignore_errors=True)
 
     try:
-        job = state.jobs.begin(who.name, work)
+        job = state.jobs.begin(who.id, work)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     until = asyncio.get_running_loop().time() + wait
     while True:
-        found = state.jobs.get(job, who.name)
+        found = state.jobs.get(job, who.id)
         if found.status.ended or asyncio.get_running_loop().time() >= until:
             break
         await asyncio.sleep(_LOOK_S)
@@ -103,7 +103,7 @@ async def similar_to_exam(
 @router.get("/jobs/{job_id}")
 def job(job_id: str, request: Request, who: Caller) -> ExamJob:
     """Tell where the comparison of an uploaded exam stands, and what it found."""
-    return _shown(state_of(request).jobs.get(job_id, who.name))
+    return _shown(state_of(request).jobs.get(job_id, who.id))
 
 
 def _shown(found: Job) -> ExamJob:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from angioatlas.hits import Answer, Found, Similar
 from angioatlas.plain_rows import records
-from api.callers import CallersAtlas
+from api.callers import CallersAtlas, text_place
 from api.schemas import (
     CaseQuery,
     FoundStudies,
@@ -26,13 +26,13 @@ from core.schema import UID_COLUMN, Level
 router = APIRouter(prefix="/v1", tags=["search"])
 
 
-@router.post("/studies:search")
+@router.post("/studies:search", dependencies=[Depends(text_place, scope="function")])
 def search_studies(query: StudyTextQuery, atlas: CallersAtlas) -> FoundStudies:
     """Rank the studies that a text describes best."""
     return FoundStudies(**_found(atlas.search(level=Level.STUDY, **query.model_dump())))
 
 
-@router.post("/videos:search")
+@router.post("/videos:search", dependencies=[Depends(text_place, scope="function")])
 def search_videos(query: TextQuery, atlas: CallersAtlas) -> FoundVideos:
     """Rank the videos that a text describes best."""
     return FoundVideos(**_found(atlas.search(level=Level.VIDEO, **query.model_dump())))

@@ -30,7 +30,7 @@ def book(path):
 
 
 def refusal(book, token, now=NOW):
-    with pytest.raises(UnauthenticatedError, match="the key is not accepted") as refused:
+    with pytest.raises(UnauthenticatedError, match="the key or token is not accepted") as refused:
         book.verify(token, now=now)
     return refused.value.code, refused.value.message, refused.value.hint
 
