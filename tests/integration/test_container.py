@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -81,14 +83,26 @@ def test_its_settings_and_command_exist():
     assert "--insecure-local" not in DOCKERFILE + str(SERVICES)
 
 
-def test_the_health_check_is_a_program_that_tells(tmp_path):
-    """The check itself, run: nobody listens at that port of this test's address."""
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_health_check_tells_a_server_that_is_ready(status, code):
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
     check = re.search(r'CMD \["python", "-c", "(.*)"\]', SERVED)
     assert check is not None
-    assert "8000/readyz" in check[1]
-    code = check[1].replace("8000", "9")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert done.returncode == 1
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.handle_request).start()
+        program = check[1].replace(":8000/", f":{server.server_port}/")
+        assert program != check[1]
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, timeout=30, check=False
+        )
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
