@@ -55,9 +55,14 @@ def settings(tmp_path_factory, provider):
 @pytest.fixture(scope="module")
 def address(settings):
     app = create_app(Atlas.open(settings.store, settings=settings), settings)
+    app.add_api_route("/broken", broken)
     options = {"http": protocol.PatientProtocol, "limit_concurrency": CONNECTIONS}
     with served(app, **options) as address:
         yield address
+
+
+def broken():
+    raise ValueError("the study 1.2.3 of a patient")
 
 
 def headers_of(settings, name, *scopes):
@@ -119,6 +124,17 @@ def test_wrong_keys_are_slowed_down_and_good_ones_beside_them_are_not(address, s
         assert wrong[0] == 401
         assert wrong[-1] == 429
         assert client.get(NO_JOB, headers=good).status_code == 404
+
+
+def test_a_failure_tells_nobody_what_it_was_about(address, settings, caplog):
+    answer = httpx2.get(f"{address}/broken", headers=headers_of(settings, "unlucky", Scope.READ))
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (500, "internal")
+    assert told["request_id"] == answer.headers["x-request-id"]
+    ours = [each for each in caplog.records if told["request_id"] in each.getMessage()]
+    assert any("ValueError at " in each.getMessage() for each in ours)
+    assert "1.2.3" not in answer.text + caplog.text
+    assert all(each.exc_info is None for each in caplog.records)
 
 
 def begin_upload(address, headers):
