@@ -62,12 +62,21 @@ class PatientProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Begin to wait until the client takes what was sent."""
         super().pause_writing()
-        self._taking = self._taking or self.loop.call_later(TAKE_SECONDS, self.transport.abort)
+        if self._taking is None:
+            self._expect_less()
 
     def resume_writing(self) -> None:
         """Go on."""
         super().resume_writing()
         self._taking = _stopped(self._taking)
+
+    def _expect_less(self, than: int | None = None) -> None:
+        """Give up a client that took nothing since this was last asked."""
+        left = self.transport.get_write_buffer_size()
+        if than is not None and left >= than:
+            self.transport.abort()
+            return
+        self._taking = self.loop.call_later(TAKE_SECONDS, self._expect_less, left)
 
     def _watch(self) -> None:
         """Let a timer run while a head, or an unwanted body, is under way; bytes do not stop it."""
@@ -82,6 +91,8 @@ class PatientProtocol(H11Protocol):
             self._reading = self.loop.call_later(seconds, self.transport.abort)
 
 
-def _stopped(timer: asyncio.TimerHandle | None) -> None:
+def _stopped(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
+    """Stop a timer, and return what stands in its place."""
     if timer is not None:
         timer.cancel()
+    return None

@@ -26,6 +26,8 @@ from core.settings import Settings
 from tests.support.cli import ROOT, angioatlas
 from tests.support.retrieval_store import retrieval_store
 
+SERVE = (sys.executable, "-m", "angioatlas.cli.main", "serve")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -72,8 +74,7 @@ def running(home, *words):
     }
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "angioatlas.cli.main", "serve", "--store", home / "store"]
-            + ["--port", str(port), *map(str, words)],
+            [*SERVE, "--store", home / "store", "--port", str(port), *map(str, words)],
             env=environment,
             cwd=ROOT,
             stdout=log,

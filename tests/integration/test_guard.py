@@ -8,6 +8,7 @@ import time
 
 import httpx2
 import pytest
+from fastapi import Response
 
 from angioatlas.access.access import Access
 from angioatlas.access.principal import Scope
@@ -21,6 +22,7 @@ from tests.support.identity_provider import AUDIENCE, provided
 from tests.support.retrieval_store import TEXTS, retrieval_store
 
 CONNECTIONS = 12
+LARGE = 2**25
 NO_JOB = "/v1/jobs/none"
 """Answers whom it lets in with 404."""
 
@@ -55,9 +57,15 @@ def settings(tmp_path_factory, provider):
 @pytest.fixture(scope="module")
 def address(settings):
     app = create_app(Atlas.open(settings.store, settings=settings), settings)
+    app.add_api_route("/broken", broken)
+    app.add_api_route("/large", lambda: Response(bytes(LARGE)))
     options = {"http": protocol.PatientProtocol, "limit_concurrency": CONNECTIONS}
     with served(app, **options) as address:
         yield address
+
+
+def broken():
+    raise ValueError("the study 1.2.3 of a patient")
 
 
 def headers_of(settings, name, *scopes):
@@ -119,6 +127,17 @@ def test_wrong_keys_are_slowed_down_and_good_ones_beside_them_are_not(address, s
         assert wrong[0] == 401
         assert wrong[-1] == 429
         assert client.get(NO_JOB, headers=good).status_code == 404
+
+
+def test_a_failure_tells_nobody_what_it_was_about(address, settings, caplog):
+    answer = httpx2.get(f"{address}/broken", headers=headers_of(settings, "unlucky", Scope.READ))
+    told = answer.json()
+    assert (answer.status_code, told["code"]) == (500, "internal")
+    assert told["request_id"] == answer.headers["x-request-id"]
+    ours = [each for each in caplog.records if told["request_id"] in each.getMessage()]
+    assert any("ValueError at " in each.getMessage() for each in ours)
+    assert "1.2.3" not in answer.text + caplog.text
+    assert all(each.exc_info is None for each in caplog.records)
 
 
 def begin_upload(address, headers):
@@ -184,6 +203,29 @@ def test_a_refused_body_must_end(address, monkeypatch):
                 unknown.sendall(b"x")
                 time.sleep(0.05)
         assert time.monotonic() - began < 2
+
+
+def test_an_answer_must_be_taken(address, settings, monkeypatch):
+    monkeypatch.setattr(protocol, "TAKE_SECONDS", 0.4)
+    headers = headers_of(settings, "downloader", Scope.READ)
+    request = (
+        "GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Authorization: {headers['Authorization']}\r\nConnection: close\r\n\r\n"
+    ).encode()
+    assert taken(address, request, pause=0.05) > LARGE
+    assert taken(address, request, pause=1.5) < LARGE
+
+
+def taken(address, request, *, pause):
+    """Ask, wait, and return how many bytes come then."""
+    with connected(address) as connection:
+        connection.sendall(request)
+        time.sleep(pause)
+        size = 0
+        with contextlib.suppress(ConnectionError):
+            while piece := connection.recv(2**20):
+                size += len(piece)
+        return size
 
 
 def test_heads_too_large(address):
