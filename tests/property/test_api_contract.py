@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import FastAPI, Path
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
 import api.schemas
@@ -73,20 +73,20 @@ class _Told(BaseModel):
 def _broken() -> FastAPI:
     app = FastAPI()
 
-    @app.get("/fails/{number}")
-    def fails(number: Annotated[int, Path(ge=0)]) -> _Told:
+    @app.get("/fails/{number}", response_model=_Told)
+    def fails(number: Annotated[int, Path(ge=0)]) -> Response:
         return JSONResponse({"detail": "it failed"}, 500)
 
-    @app.get("/hides-a-status")
-    def hides_a_status() -> _Told:
+    @app.get("/hides-a-status", response_model=_Told)
+    def hides_a_status() -> Response:
         return JSONResponse({"number": 1}, 418)
 
-    @app.get("/breaks-its-schema")
-    def breaks_its_schema() -> _Told:
+    @app.get("/breaks-its-schema", response_model=_Told)
+    def breaks_its_schema() -> Response:
         return JSONResponse({"number": "one"})
 
-    @app.get("/other-type")
-    def other_type() -> _Told:
+    @app.get("/other-type", response_model=_Told)
+    def other_type() -> Response:
         return PlainTextResponse("1")
 
     @app.get("/readyz")
