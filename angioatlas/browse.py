@@ -164,9 +164,15 @@ def timeline(snapshot: Snapshot, study_uid: str) -> Timeline:
     for kind in kinds:
         rows = snapshot.labels(kind)
         rows = rows.filter(pc.equal(rows["patient_id"], patient))
-        labels[kind.value] = rows.drop_columns(["patient_id"]).to_pylist()
+        labels[kind.value] = rows.drop_columns(_of_labels(rows)).to_pylist()
     ordered = studies.sort_by([("study_date", "ascending"), ("study_uid", "ascending")])
     return Timeline(patient, ordered.to_pylist(), labels, snapshot.version)
+
+
+def _of_labels(rows: pa.Table) -> list[str]:
+    """Name the columns of labels that are left out."""
+    # An id comes from a file as it is: it may be made of original ones.
+    return [name for name in rows.column_names if name in {"patient_id", "id"}]
 
 
 def _shown(snapshot: Snapshot, level: Level) -> pa.Table:

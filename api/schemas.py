@@ -189,7 +189,9 @@ class FoundVideos(_Found):
 class SimilarStudies(_Answer):
     """The studies most similar to one."""
 
-    query_uid: str = Field(description="The store's own UID of the case.")
+    query_uid: str = Field(
+        description="The store's own UID of the case; of an uploaded exam, what it would be."
+    )
     hits: list[StudyHit]
 
 

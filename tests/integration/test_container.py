@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from typer.testing import CliRunner
 
 from angioatlas.cli.main import app
