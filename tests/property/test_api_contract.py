@@ -52,7 +52,7 @@ def test_with_a_key(world):
 
 
 def test_without_a_key(world):
-    assert _holds(world, phases=("examples", "fuzzing"), examples=1) > 40
+    assert _holds(world, phases=("examples", "fuzzing"), examples=1) >= 40
 
 
 @pytest.mark.slow
