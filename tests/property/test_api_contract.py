@@ -34,8 +34,8 @@ def _holds(world, **wanted: Any) -> int:
         before = world.atlas.store.position()
         came = held_to_description(world.description, world.address, **wanted)
         sys.stdout.write(f"{came}\n")
-        assert not came.errors
         assert not came.failures, "\n\n".join(came.failures.values())
+        assert not came.errors
         assert not [status for status in came.statuses if status >= 500]
         # A run in which nothing got past the door, or no check was made, shows nothing.
         assert bool(wanted.get("token")) == (came.statuses[200] > 3 * came.statuses[401])
@@ -52,11 +52,13 @@ def test_with_a_key(world):
 
 
 def test_without_a_key(world):
-    assert _holds(world, phases=("examples", "fuzzing"), examples=1) > 40
+    assert _holds(world, phases=("examples", "fuzzing"), examples=1) >= 40
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+# Of a large file that Hypothesis drew.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_many_requests(world):
     phases = ("examples", "coverage", "fuzzing", "stateful")
     token = world.tokens["reader"]

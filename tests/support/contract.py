@@ -28,7 +28,7 @@ class Contracted:
     failures : dict
         What is wrong, a report by the operation and the kind of failure.
     errors : list of str
-        Operations that could not be tried at all.
+        What kept it from trying all that was wanted.
     """
 
     cases: int = 0
@@ -92,6 +92,8 @@ def held_to_description(
             _count(event, made)
         elif isinstance(event, events.NonFatalError):
             made.errors.append(f"{event.label}: {event.value}")
+        elif isinstance(event, events.Interrupted):
+            made.errors.append("it was interrupted")
         elif isinstance(event, events.FatalError):
             raise event.exception
     return made
