@@ -54,7 +54,7 @@ def world(tmp_path_factory):
         identity_key=home / "identity.key",
         state_dir=home / "state",
         encoder=truth.encoder_id,
-        serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400),
+        serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400, requests_per_second=0),
     )
     access = Access(settings)
     scopes = {

@@ -264,7 +264,7 @@ def test_verbs(target, verb):
         {"X-Request-ID": "pwned"},
         {"Origin": "https://pwned.example"},
         {"Accept": "../../etc/passwd"},
-        {"If-None-Match": 'W/"' + "x" * 20_000 + '"'},
+        {"If-None-Match": 'W/"' + "x" * 10_000 + '"'},
         {"If-None-Match": ",".join(['""'] * 5000)},
         {"If-Modified-Since": "Thu, 01 Jan 2099 00:00:00 GMT"},
         {"Cookie": "session=pwned"},
@@ -420,7 +420,7 @@ def _token(**header: Any) -> str:
         f"Bearer {_token(alg='none')}",
         f"Bearer {_token(alg='HS256', kid='../../dev/null')}",
         "Bearer aa_000000000000_' OR 1=1 --",
-        "Bearer " + "a" * 20_000,
+        "Bearer " + "a" * 10_000,
         "Bearer \xff\xfe",
         f"Negotiate {MARK}",
     ],
@@ -429,6 +429,16 @@ def test_keys_that_are_none(target, authorization):
     headers = {"Authorization": authorization.encode("latin-1")}
     answer = httpx2.get(f"{target.world.address}/v1/store", headers=headers)
     assert target.checked(answer).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer " + "a" * 20_000}, {f"X-{i}": "y" for i in range(80)}],
+    ids=["long", "many"],
+)
+def test_a_head_that_is_too_large(target, headers):
+    answer = target.ask("GET", "/v1/studies", headers=headers)
+    assert answer.status_code == 431
 
 
 def test_keys_in_the_wrong_place(target):

@@ -176,22 +176,22 @@ def test_so_many_exams_arrive_at_a_time(address, settings):
 
 
 def test_a_head_must_arrive_in_time(address, monkeypatch):
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 1.0)
     with connected(address) as silent:
-        assert ends_within(silent, 2)
+        assert ends_within(silent, 8)
     with connected(address) as slow:
         began = time.monotonic()
         with contextlib.suppress(ConnectionError):
             slow.sendall(b"GET /healthz HTTP/1.1\r\n")
-            while time.monotonic() - began < 2:
+            while time.monotonic() - began < 8:
                 slow.sendall(b"X: y\r\n")  # every byte in time, and yet no end
                 time.sleep(0.05)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 6
     with connected(address) as patient:  # between requests there is more time than in them
         for _ in range(2):
             patient.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert status_of(patient) == 200
-            time.sleep(0.6)
+            time.sleep(1.2)
 
 
 def test_a_refused_body_must_end(address, monkeypatch):

@@ -59,7 +59,7 @@ def api_world(home: Path, patients: int = 12, *, archive: Path | None = None) ->
         identity_key=home / "identity.key",
         state_dir=home / "state",
         encoder=truth.encoder_id,
-        serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400),
+        serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400, requests_per_second=0),
     )
     if archive is not None:
         Atlas.embed_into(
