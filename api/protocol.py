@@ -9,6 +9,7 @@ be taken.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any, Final
 
 import h11
@@ -40,6 +41,11 @@ class PatientProtocol(H11Protocol):
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             transport.abort()
             return
+        # What several workers listen at tells asyncio no protocol, so it would wait for more to
+        # send: 40 ms an answer (Nagle's algorithm beside delayed acknowledgements).
+        inside = transport.get_extra_info("socket")
+        if inside is not None and inside.family in (socket.AF_INET, socket.AF_INET6):
+            inside.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -81,7 +81,7 @@ def held_to_description(
             # What a predicate or a cursor may be is more than a schema can say.
             "checks": {
                 "positive_data_acceptance": {
-                    "expected-statuses": ["2xx", "401", "404", "413", "422"]
+                    "expected-statuses": ["2xx", "401", "404", "413", "422", "429"]
                 }
             },
         }
