@@ -5,8 +5,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo test test-slow coverage check format docs bench \
-  bench-index phantom-encoder phantom-retrieval bench-studies clean
+.PHONY: help install demo serve test test-slow api-contract coverage check format docs bench \
+  bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -24,6 +24,12 @@ $(INSTALLED): pyproject.toml requirements.lock
 DEMO ?= angioatlas-demo
 demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
 	$(BIN)/angioatlas demo --folder $(DEMO)
+	@echo "Ask it over HTTP: make serve, then see \"One HTTP call\" in README.md"
+
+PORT ?= 8000
+serve: $(INSTALLED)  ## serve the demo over HTTP at this machine, without keys (make demo first)
+	@test -d $(DEMO)/store || { echo "there is no demo in $(DEMO): make demo"; exit 1; }
+	$(BIN)/angioatlas serve --store $(DEMO)/store --insecure-local --port $(PORT)
 
 # File by file, in their order: the long ones come first, so that none is waited for at the end.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
@@ -32,6 +38,9 @@ test: $(INSTALLED)  ## run the default tests (offline, CPU)
 
 test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large stores
 	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
+
+api-contract: $(INSTALLED)  ## send the API 20,000 requests made from its description; half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -s tests/property/test_api_contract.py
 
 coverage: $(INSTALLED)  ## run the default tests and measure branch coverage (floor 90 %)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) --cov --cov-fail-under=90
@@ -42,6 +51,7 @@ check: $(INSTALLED)  ## lint, types, import direction, generated docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m angioatlas.cli.reference --check docs
+	$(BIN)/python -m api.reference --check docs
 
 format: $(INSTALLED)  ## format the code and sort imports
 	$(BIN)/ruff check --fix-only .
@@ -49,6 +59,7 @@ format: $(INSTALLED)  ## format the code and sort imports
 
 docs: $(INSTALLED)  ## write the generated pages of docs/
 	$(BIN)/python -m angioatlas.cli.reference --write docs
+	$(BIN)/python -m api.reference --write docs
 
 bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
@@ -56,6 +67,9 @@ bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmark
 bench-index: $(INSTALLED)  ## measure kinds of index on 200,000 and 1,000,000 vectors; an hour
 	$(BIN)/python -m benchmarks.index_kinds
 	$(BIN)/python -m benchmarks.index_kinds --rows 1000000
+
+bench-live: $(INSTALLED)  ## measure a live Atlas of 200,000 studies; some minutes
+	$(BIN)/python -m benchmarks.live --record
 
 PHANTOM_WORK ?= build/phantom-mini
 # glibc hands large blocks back to the system after every step and fetches them again: 15 % slower.

@@ -15,7 +15,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +25,11 @@ from angioatlas import export as export_
 from angioatlas import findings as findings_
 from angioatlas import ingest
 from angioatlas import labels as labels_
+from angioatlas.access.access import audit_trail
+from angioatlas.access.audit import Action
+from angioatlas.access.principal import Principal
+from angioatlas.access.recording import audited, note, recorded
+from angioatlas.browse import Browsing
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.ingest import EmbedOptions, EncoderHandle
@@ -32,6 +37,7 @@ from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
 from angioatlas.patients import find_patient
+from angioatlas.pictures import Pictures
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
 from angioatlas.report import EmbedReport
@@ -47,11 +53,17 @@ from core.settings import Settings, load_settings
 from store.maintain import commits_since_compaction, compact, purge_patient
 from store.store import Store
 
+_READERS_S: Final = 30.0
+"""How long a deletion waits for those who follow the store to let go of older versions."""
 
-class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation):
+
+class Atlas(
+    SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing, Pictures
+):
     """One store, read at one version, with the settings of this installation.
 
-    Made by `Atlas.open`.  Reads follow the latest version unless one was named.
+    Made by `Atlas.open`.  Reads follow the latest version unless one was named.  Every use case
+    asks for a scope of its principal and leaves an entry in the audit trail; see docs/access.md.
 
     Parameters
     ----------
@@ -63,19 +75,39 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
 
     @classmethod
     def open(
-        cls, store: Path | str, *, settings: Settings | None = None, version: int | None = None
+        cls,
+        store: Path | str,
+        *,
+        settings: Settings | None = None,
+        version: int | None = None,
+        follow: bool = False,
     ) -> Atlas:
-        """Open a store to read, search, export and maintain.
+        """Open a store to read, search, export and maintain, as whoever works at this machine.
+
+        Parameters
+        ----------
+        store : path
+        settings : Settings, optional
+        version : int, optional
+            Read this version.
+        follow : bool
+            Make everything ready now, share it among all calls and follow the store in a thread,
+            as a server wants; `close` ends it.
 
         Raises
         ------
         NotFoundError
             When there is no store, or not this version of it.
+        UsageError
+            When a version is to be followed.
         """
         opened = Store.open(store)
         if version is not None:
             opened.snapshot(version).close()
-        return cls(opened, settings or load_settings(), version)
+        atlas = cls(opened, settings or load_settings(), version)
+        if follow:
+            atlas.follow()
+        return atlas
 
     @staticmethod
     def embed_into(
@@ -110,30 +142,43 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
         settings = settings or load_settings()
         if not isinstance(encoder, EncoderHandle):
             encoder = encoder_handle(encoder or settings.encoder, settings)
-        report = ingest.embed(
-            store,
-            [Path(path) for path in paths],
-            encoder=encoder,
-            settings=settings,
-            options=options or EmbedOptions(),
-            on_progress=on_progress,
-        )
-        if report.store_version and not report.dry_run:
-            atlas = Atlas(Store.open(store), settings)
-            if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
-                on_progress("compaction", 0, None)
-                report.store_version = atlas.compact()["version"]
-        return report
+        options = options or EmbedOptions()
+        facts = {"use_case": "embed", "encoder_id": encoder.encoder_id}
+        with recorded(
+            audit_trail(settings),
+            Principal.local(),
+            Action.WRITE,
+            facts,
+            refusals_only=options.dry_run,
+        ):
+            report = ingest.embed(
+                store,
+                [Path(path) for path in paths],
+                encoder=encoder,
+                settings=settings,
+                options=options,
+                on_progress=on_progress,
+            )
+            if report.store_version and not report.dry_run:
+                atlas = Atlas(Store.open(store), settings)
+                if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
+                    on_progress("compaction", 0, None)
+                    report.store_version = atlas.compact()["version"]
+                note(store=atlas.store.uuid, store_version=report.store_version)
+            return report
 
+    @audited(Action.WRITE)
     def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
         """Embed more cines into this store; see `embed_into`."""
         return self.embed_into(self.store.path, paths, settings=self.settings, **how)
 
+    @audited(Action.READ)
     def studies(self) -> pd.DataFrame:
         """Return the visible studies, one a row, by study_uid."""
         with self.snapshot() as snapshot:
             return _frame(snapshot.studies())
 
+    @audited(Action.READ)
     def videos(self, study_uid: str | None = None) -> pd.DataFrame:
         """Return the visible videos, one a row, by sop_uid; of one study if one is named."""
         with self.snapshot() as snapshot:
@@ -143,8 +188,10 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 videos = videos.filter(
                     pc.is_in(videos["study_uid"], value_set=pa.array(uids, pa.string()))
                 )
+                note(study_uid=next(iter(videos["study_uid"].to_pylist()), None))
             return _frame(videos)
 
+    @audited(Action.READ, "status", "code", "limit")
     def inputs(
         self, *, status: Status | None = None, code: Code | None = None, limit: int | None = None
     ) -> pd.DataFrame:
@@ -156,6 +203,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 rows = rows.filter(pc.equal(rows[column], wanted.value))
         return _frame(rows if limit is None else rows.slice(0, limit))
 
+    @audited(Action.READ, "where", "heads")
     def findings(
         self,
         where: str | None = None,
@@ -187,6 +235,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 where=where,
             )
 
+    @audited(Action.WRITE, "kind", "replace")
     def import_labels(
         self,
         paths: Sequence[Path | str],
@@ -221,11 +270,13 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
             replace=replace,
         )
 
+    @audited(Action.READ, "kind")
     def labels(self, kind: LabelKind | str) -> pd.DataFrame:
         """Return the labels of one table, one a row, by patient and date."""
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
+    @audited(Action.EXPORT, "format", "source_paths", "reports")
     def export(
         self,
         out: Path | str,
@@ -252,6 +303,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 overwrite=overwrite,
             )
 
+    @audited(Action.READ, refusals_only=True)
     def info(self) -> dict[str, Any]:
         """Return what the store holds and how it keeps identities."""
         with self.snapshot() as snapshot:
@@ -280,6 +332,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 "dates shifted": self.store.identity.shift_dates,
             }
 
+    @audited(Action.READ, refusals_only=True)
     def versions(self) -> list[dict[str, Any]]:
         """Return the store versions that can be read, newest first."""
         return [
@@ -294,6 +347,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
             if record.version
         ]
 
+    @audited(Action.ADMIN)
     def compact(self) -> dict[str, Any]:
         """Merge small files and drop old versions; what is visible stays the same."""
         retention = self.settings.retention
@@ -304,6 +358,7 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
         )
         return asdict(report)
 
+    @audited(Action.ADMIN)
     def purge_patient(self, patient: str) -> dict[str, Any]:
         """Delete a patient: hidden at once, then from all versions, indexes and the private map.
 
@@ -334,10 +389,12 @@ class Atlas(SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation)
                 known.forget(surrogates)
         self._caches.clear()
         try:
-            return asdict(purge_patient(self.store, patient_id))
+            return asdict(purge_patient(self.store, patient_id, wait_s=_READERS_S))
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()
+            # A picture that is drawn after this finds the patient deleted.
+            self._pictures.clear()
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

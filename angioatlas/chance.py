@@ -7,7 +7,6 @@ anybody.  It serves later versions until more than a few percent of the rows dif
 from __future__ import annotations
 
 import json
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,16 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.by_position import ByPosition
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import Scorer
 from core.schema import StudyScore
 from embedder.encoders.spec import TextEmbedder
 from index.chance import BINS, NOBODY, ScoreCounts, sample
-from store.store import Position
+from store.snapshot import Snapshot
 
 FEWEST_PATIENTS: Final = 30
 """With fewer, a single patient is in more than one of fifteen pairs."""
@@ -70,13 +68,15 @@ class Meaning:
 
     Attributes
     ----------
-    columns : DataFrame
-        chance, chance_is_bound; one row a score.
+    chance : array [k], float64
+        One a score; NaN where nothing is known.
+    is_bound : array [k], bool
     note : str or None
         Why there is nothing, or of which version it is.
     """
 
-    columns: pd.DataFrame
+    chance: NDArray[np.float64]
+    is_bound: NDArray[np.bool_]
     note: str | None
 
 
@@ -91,12 +91,11 @@ class ChanceCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ready: dict[Path, tuple[Position, Calibration | int]] = {}
+        self._ready: ByPosition[Calibration | int] = ByPosition()
 
-    def clear(self) -> None:
-        """Remove every saved calibration of the store."""
-        self._ready.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def keep_only(self, snapshot: Snapshot) -> None:
+        """Forget what is in memory of other positions."""
+        self._ready.keep_only(snapshot)
 
     def meaning(
         self,
@@ -120,46 +119,40 @@ class ChanceCache:
         reader : TextEmbedder, optional
             Of a text query.
         """
-        keys = scorer.keys
-        nothing = pd.DataFrame({"chance": np.nan, "chance_is_bound": False}, range(len(scores)))
+        nothing, no = np.full(len(scores), np.nan), np.zeros(len(scores), bool)
         if not len(scores):
-            return Meaning(nothing, None)
+            return Meaning(nothing, no, None)
         calibration = self._of(scorer, reader)
         if isinstance(calibration, int):
             return Meaning(
                 nothing,
+                no,
                 f"what a score means cannot be told of {calibration} patients: it needs "
                 f"{FEWEST_PATIENTS}",
             )
-        searched = int(include.sum())
+        searched = int(np.count_nonzero(include))
         if patient_id is not None:
-            own = pc.equal(keys["patient_id"], patient_id).to_numpy(zero_copy_only=False)
-            searched -= int((include & own).sum())
-        told = [calibration.counts.expected(float(score), searched) for score in scores]
-        columns = pd.DataFrame(
-            {
-                "chance": np.array([each.number for each in told], np.float64),
-                "chance_is_bound": np.array([each.is_bound for each in told], bool),
-            }
-        )
+            searched -= int(np.count_nonzero(include[scorer.patients.rows_of(patient_id)]))
+        told = [calibration.counts.expected(score, searched) for score in scores.tolist()]
         version = calibration.store_version
         note = f"chance is that of store version {version}"
-        return Meaning(columns, None if version == scorer.snapshot.version else note)
+        return Meaning(
+            np.array([each.number for each in told], np.float64),
+            np.array([each.is_bound for each in told], bool),
+            None if version == scorer.snapshot.version else note,
+        )
 
     def _of(self, scorer: Scorer, reader: TextEmbedder | None) -> Calibration | int:
         """Return the calibration, or the number of patients where they are too few for one."""
         name = scorer.name if reader is None else f"{reader.text_id}-{scorer.name}"
         place = self.folder / scorer.encoder_id / f"{name}.json"
-        position = Position(scorer.snapshot.version, scorer.snapshot.deletions)
-        ready = self._ready.get(place)
-        if ready is None or ready[0] != position:
-            patients = int(pc.count_distinct(scorer.keys["patient_id"]).as_py())
-            told: Calibration | int = patients
-            if patients >= FEWEST_PATIENTS:
+        told = self._ready.get(place, scorer.snapshot)
+        if told is None:
+            told = len(scorer.patients.names)
+            if told >= FEWEST_PATIENTS:
                 told = self._usable(place, scorer) or self._made(place, scorer, reader)
-            ready = (position, told)
-            self._ready[place] = ready
-        return ready[1]
+            self._ready.put(place, scorer.snapshot, told)
+        return told
 
     def _usable(self, place: Path, scorer: Scorer) -> Calibration | None:
         try:
@@ -184,8 +177,7 @@ class ChanceCache:
 def _of_pairs(scorer: Scorer) -> ScoreCounts:
     """Count scores between a sample of rows and all rows of other patients."""
     keys, counts = scorer.keys, ScoreCounts()
-    owners = pc.dictionary_encode(keys["patient_id"].combine_chunks()).indices.to_numpy()
-    owners = owners.astype(np.int64)
+    owners = scorer.patients.owners
     if scorer.score is StudyScore.LATE:
         of = scorer.study_videos()
         per_query = max(1, len(of.videos) * len(of.videos) // max(len(of), 1))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
 from analytics.cohort import CohortDefinition, IndexRule, Which
 from angioatlas import cohorts as cohorts_
+from angioatlas.access.access import audit_trail
+from angioatlas.access.audit import Action
+from angioatlas.access.principal import Principal, Scope
+from angioatlas.access.recording import audited, note
 from angioatlas.identities import lookup_identity
 from angioatlas.spaces import choose_space, encoder_handle
 from core.errors import EncoderError, NotFoundError
@@ -21,19 +27,39 @@ from store.store import Store
 
 
 class CohortStudies:
-    """Cohorts of one store; a part of `Atlas`, made like it, and the base of the other parts."""
+    """Cohorts of one store; a part of `Atlas`, made like it, and the base of the other parts.
+
+    Attributes
+    ----------
+    principal : Principal
+        Whose scopes are asked for by every use case, see `acting_as`; whoever works at this machine
+        by default.
+    trail : AuditTrail
+        What every use case leaves an entry in.
+    """
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         self.store = store
         self.settings = settings
         self.version = version
+        self.principal = Principal.local()
+        self.trail = audit_trail(settings)
         self._readers: dict[str, TextEmbedder] = {}
         self._encoders: dict[str, Encoder] = {}
 
+    def acting_as(self, principal: Principal) -> Self:
+        """Return this Atlas as somebody else may use it; store, settings and caches are shared."""
+        view = copy.copy(self)
+        view.principal = principal
+        return view
+
     def snapshot(self) -> Snapshot:
         """Open the version that this Atlas reads, pinned until it is closed."""
-        return self.store.snapshot(self.version)
+        opened = self.store.snapshot(self.version)
+        note(store_version=opened.version)
+        return opened
 
+    @audited(Action.COHORT, "where", "name")
     def choose_cohort(
         self,
         *,
@@ -57,7 +83,7 @@ class CohortStudies:
         encoder : str, optional
             Whose findings the predicate may speak of, when the store has several encoders.
         name : str, optional
-            Saves the cohort.
+            Saves the cohort, which needs the scope `write`.
 
         Raises
         ------
@@ -65,6 +91,8 @@ class CohortStudies:
             The predicate is none, a member is not in the store, nobody is left, or the name is
             another cohort's.
         """
+        if name is not None:
+            self.principal.require(Scope.WRITE)
         rule = index if isinstance(index, IndexRule) else IndexRule(index)
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings) if snapshot.spaces() else None
@@ -74,26 +102,32 @@ class CohortStudies:
             cohort = cohorts_.choose(self.store, snapshot, definition, listed=listed)
         return cohort if name is None else cohorts_.save(self.store, cohort, name)
 
+    @audited(Action.READ, "name")
     def cohort(self, name: str) -> cohorts_.CohortMembers:
         """Return a saved cohort by its name or id, as it was chosen."""
         return cohorts_.replay(self.store, name)
 
+    @audited(Action.READ, refusals_only=True)
     def cohort_definition(self, name: str) -> CohortDefinition:
         """Return how a saved cohort was chosen, even when its version can no longer be read."""
         return CohortDefinition.from_json(Registry(self.store.tables).cohort(name).definition)
 
+    @audited(Action.READ, refusals_only=True)
     def cohorts(self) -> pd.DataFrame:
         """Describe the saved cohorts, one a row, by name."""
         return cohorts_.listing(self.store)
 
+    @audited(Action.READ, refusals_only=True)
     def cohort_staleness(self, cohort: cohorts_.CohortMembers) -> cohorts_.Staleness:
         """Say how a cohort differs from what its definition would choose now."""
         return cohorts_.staleness(self.store, cohort)
 
+    @audited(Action.WRITE, "name")
     def drop_cohort(self, name: str) -> None:
         """Delete a saved cohort; its store version may then be retired."""
         Registry(self.store.tables).drop(COHORTS, name)
 
+    @audited(Action.WRITE, "name")
     def drop_model(self, name: str) -> None:
         """Delete a saved model."""
         Registry(self.store.tables).drop(MODELS, name)
@@ -105,7 +139,9 @@ class CohortStudies:
             cohort = self.choose_cohort()
         members = self.cohort(cohort) if isinstance(cohort, str) else cohort
         with self.store.snapshot(members.store_version) as snapshot:
-            return members, choose_space(snapshot, encoder, self.settings)
+            space = choose_space(snapshot, encoder, self.settings)
+        note(cohort_id=members.cohort_id, encoder_id=space, store_version=members.store_version)
+        return members, space
 
     def _reader(self, space: str) -> TextEmbedder:
         """Return the text encoder of a space, loaded once."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from angioatlas.left_out import means_without, vectors_without
+from angioatlas.rows import StudyRows
 from angioatlas.scores import Query, Scorer
 from angioatlas.study_videos import Videos, videos_of
 from core.errors import EncoderError, NotFoundError
 from core.schema import Level, StudyScore
-from embedder.encoders.spec import Encoder, VideoVectors
+from embedder.encoders.spec import Encoder
 from index.late import late_pairs, unit
 
 LoadEncoder = Callable[[], Encoder]
@@ -89,75 +92,76 @@ def explain(
     dict of str to Explanation
         By the hit's UID.
     """
-    keys = scorer.keys.take(rows)
-    uids, studies = keys["uid"].to_pylist(), keys["study_uid"].to_pylist()
-    aggregated = scorer.level is Level.STUDY and scorer.score is StudyScore.STUDY
-    videos = videos_of(
-        scorer.snapshot, scorer.encoder_id, list(dict.fromkeys(studies)), pooled=aggregated
-    )
-    if scorer.level is Level.VIDEO:
+    level, keys = scorer.level, scorer.keys
+    uids = keys["uid"].take(pa.array(rows)).to_pylist()
+    of = rows
+    if level is Level.VIDEO:
+        of = StudyRows.of(scorer.snapshot, scorer.encoder_id).studies[rows]
+    studies = [*dict.fromkeys(of.tolist())]
+    found = videos_of(scorer.snapshot, scorer.files, scorer.encoder_id, studies)
+    if level is Level.VIDEO:
+        by_study = dict(zip(studies, found, strict=True))
         return {
-            uid: _one_video(query, videos[study], uid, float(score))
-            for uid, study, score in zip(uids, studies, scores, strict=True)
+            uid: _one_video(query, by_study[study], uid, float(score))
+            for uid, study, score in zip(uids, of.tolist(), scores, strict=True)
         }
+    hits = [
+        _Hit(uid, float(score), videos)
+        for uid, score, videos in zip(uids, scores, found, strict=True)
+    ]
     if scorer.score is StudyScore.LATE:
-        return {uid: _late(query, videos[uid]) for uid in uids}
+        return {hit.uid: _late(query, hit.videos) for hit in hits}
     if scorer.score is StudyScore.MEAN:
-        return {
-            uid: _without_each(query, query.mean, videos[uid], float(score), _mean)
-            for uid, score in zip(uids, scores, strict=True)
-        }
-    return _of_stored_vectors(scorer, query, rows, scores, videos, load_encoder)
+        left = [means_without(hit.videos.embedding) for hit in hits]
+        return _told(query, query.mean, hits, left)
+    return _of_stored_vectors(scorer, query, hits, scorer.stored(rows), load_encoder)
 
 
-_Combine = Callable[[Videos, list[int]], NDArray[np.float64]]
-"""Makes the study vector of some of the videos."""
+@dataclass(frozen=True, eq=False)
+class _Hit:
+    """A study that was found."""
 
-
-def _mean(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
-    return unit(videos.embedding[kept].astype(np.float64).mean(axis=0))
-
-
-def _by(encoder: Encoder) -> _Combine:
-    def combine(videos: Videos, kept: list[int]) -> NDArray[np.float64]:
-        assert videos.pooled is not None
-        some = VideoVectors(videos.pooled[kept], videos.embedding[kept])
-        return encoder.encode_study(some).astype(np.float64)
-
-    return combine
+    uid: str
+    score: float
+    videos: Videos
 
 
 def _of_stored_vectors(
     scorer: Scorer,
     query: Query,
-    rows: NDArray[np.int64],
-    scores: NDArray[np.float64],
-    videos: Mapping[str, Videos],
+    hits: list[_Hit],
+    stored: NDArray[np.float32],
     load_encoder: LoadEncoder,
 ) -> dict[str, Explanation]:
     """Leave each video out of vectors that are the mean, or that only the encoder can make."""
-    keys = scorer.keys.take(rows)
-    _, stored = scorer.snapshot.vectors(scorer.encoder_id, scorer.level, keys=keys)
-    combine: _Combine = _mean
-    note = None
-    if not all(map(_is_mean, videos.values(), stored)):
+    vector = query.vector.astype(np.float64)
+    if all(_is_mean(hit.videos, each) for hit, each in zip(hits, stored, strict=True)):
+        left = [means_without(hit.videos.embedding) for hit in hits]
+        return _told(query, vector, hits, left)
+    made = [hit.videos.without for hit in hits]
+    if any(np.isnan(each).any() for each in made):
         try:
-            combine = _by(load_encoder())
+            made = _made_again(scorer, hits, load_encoder())
         except (NotFoundError, EncoderError) as error:
             note = f"only the encoder can make a study's vector again: {error.message}"
-    vector = query.vector.astype(np.float64)
-    told = {}
-    for uid, score in zip(keys["uid"].to_pylist(), scores, strict=True):
-        if note is not None and len(videos[uid].sop_uids) > 1:
-            told[uid] = Explanation(False, note=note)
-        else:
-            told[uid] = _without_each(query, vector, videos[uid], float(score), combine)
-    return told
+            alone = [hit for hit in hits if len(hit.videos.rows) == 1]
+            told = _told(query, vector, alone, [np.zeros_like(h.videos.without) for h in alone])
+            return {hit.uid: told.get(hit.uid, Explanation(False, note=note)) for hit in hits}
+    return _told(query, vector, hits, [each.astype(np.float64) for each in made])
+
+
+def _made_again(scorer: Scorer, hits: list[_Hit], encoder: Encoder) -> list[NDArray[np.float32]]:
+    rows = np.concatenate([hit.videos.rows for hit in hits])
+    keys = scorer.snapshot.keys(scorer.encoder_id, Level.VIDEO).take(pa.array(rows))
+    _, pooled = scorer.snapshot.vectors(scorer.encoder_id, Level.VIDEO, keys=keys, kind="pooled")
+    starts = np.cumsum([0, *(len(hit.videos.rows) for hit in hits)])
+    embedding = np.concatenate([hit.videos.embedding for hit in hits])
+    return np.split(vectors_without(encoder, pooled, embedding, starts), starts[1:-1])
 
 
 def _is_mean(videos: Videos, stored: NDArray[np.float32]) -> bool:
     """Tell whether a study's vector is the mean of its videos'."""
-    mean = _mean(videos, list(range(len(videos.sop_uids))))
+    mean = unit(videos.embedding.astype(np.float64).mean(axis=0))
     return bool(np.abs(mean - stored).max() < _SAME_VECTOR)
 
 
@@ -177,28 +181,25 @@ def _one_video(query: Query, videos: Videos, uid: str, score: float) -> Explanat
     return Explanation(True, (Matched(query.sop_uids[0], query.views[0], uid, view, score),))
 
 
-def _without_each(
+def _told(
     query: Query,
     vector: NDArray[np.float64],
-    videos: Videos,
-    score: float,
-    combine: _Combine,
-) -> Explanation:
-    """Leave out one video at a time; of the only one the whole score is lost."""
-    beside = (videos.embedding @ query.videos.T).argmax(axis=1)
-    every = range(len(videos.sop_uids))
-    matched = []
-    for i in every:
-        kept = [j for j in every if j != i]
-        without = float(combine(videos, kept) @ vector) if kept else 0.0
-        of = int(beside[i])
-        matched.append(
-            Matched(
-                query.sop_uids[of],
-                query.views[of],
-                videos.sop_uids[i],
-                videos.views[i],
-                score - without,
-            )
+    hits: Sequence[_Hit],
+    left: Sequence[NDArray[np.float64]],
+) -> dict[str, Explanation]:
+    """Compare what is left of each study without each of its videos [m, 512] with the query."""
+    told = {}
+    for hit, without in zip(hits, left, strict=True):
+        videos = hit.videos
+        beside = (videos.embedding @ query.videos.T).argmax(axis=1).tolist()
+        lost = (hit.score - without @ vector).tolist()
+        told[hit.uid] = Explanation(
+            False,
+            tuple(
+                Matched(query.sop_uids[of], query.views[of], sop_uid, view, contribution)
+                for of, sop_uid, view, contribution in zip(
+                    beside, videos.sop_uids, videos.views, lost, strict=True
+                )
+            ),
         )
-    return Explanation(False, tuple(matched))
+    return told

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.clinical import Question
 from angioatlas.explain import Explanation
+from angioatlas.rows import fact_rows
 from core.errors import NotFoundError, UsageError
 from core.schema import UID_COLUMN, Level, StudyScore
 from index.late import Ranked
@@ -140,7 +140,7 @@ class Found(Answer):
 
 
 def best(
-    rank: Rank, *, k: int, include: NDArray[np.bool_], patients: pa.ChunkedArray | None = None
+    rank: Rank, *, k: int, include: NDArray[np.bool_], owners: NDArray[np.int64] | None = None
 ) -> Ranked:
     """Return the best `k` wanted rows, or the best row of each of the best `k` patients.
 
@@ -149,12 +149,11 @@ def best(
     rank : callable
     k : int
     include : array [rows], bool
-    patients : array of str, optional
-        Of each row; one row of each is then enough.
+    owners : array [rows], int64, optional
+        The patient of each row; one row of each is then enough.
     """
-    if patients is None:
+    if owners is None:
         return rank(k, include)
-    owners = pc.dictionary_encode(patients.combine_chunks()).indices.to_numpy()
     left = include.copy()
     rows, scores = np.empty(0, np.int64), np.empty(0)
     # Each round ranks below the one before: what it leaves out scores less than its last row.
@@ -169,9 +168,19 @@ def best(
     return rows, scores
 
 
-def facts(snapshot: Snapshot, level: Level, uids: list[str]) -> pd.DataFrame:
-    """Return the facts to show for each uid, in order."""
+def facts(
+    snapshot: Snapshot,
+    level: Level,
+    encoder_id: str,
+    rows: NDArray[np.int64],
+    *,
+    before: Mapping[str, NDArray[Any]] | None = None,
+) -> pd.DataFrame:
+    """Return the facts to show for some rows of the keys, after the columns of `before`."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    rows = pc.index_in(pa.array(uids, pa.string()), value_set=table[UID_COLUMN[level]])
-    frame: pd.DataFrame = table.select(_SHOWN[level]).take(rows).to_pandas()
+    at = fact_rows(snapshot, encoder_id, level)[rows]
+    shown = table.select(_SHOWN[level]).take(pa.array(at))
+    for place, (name, values) in enumerate((before or {}).items()):
+        shown = shown.add_column(place, name, pa.array(values))
+    frame: pd.DataFrame = shown.to_pandas()
     return frame

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from angioatlas.filters import rows_where
 from angioatlas.hits import Found, ReportsRead, facts
 from angioatlas.retrieve import Caches, Wanted
 from angioatlas.retrieve import search as search_vectors
+from angioatlas.rows import find
 from core.errors import UsageError
 from core.labels import LabelKind
 from core.schema import Level
@@ -111,7 +113,8 @@ def search(
         rest = found.hits.drop(columns="rank").set_index("study_uid", drop=False)
         rest = rest.loc[uids].reset_index(drop=True)
     else:
-        rest = facts(snapshot, wanted.level, uids)
+        rows = np.array([find(snapshot, encoder_id, wanted.level, uid) for uid in uids], np.int64)
+        rest = facts(snapshot, wanted.level, encoder_id, rows)
         for at, (name, value) in enumerate(_NO_VECTORS.items()):
             rest.insert(at, name, value)
     reported = allowed & set(snapshot.labels(LabelKind.REPORTS)["study_uid"].to_pylist())

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from angioatlas.by_position import ByPosition
 from core.errors import AtlasError, NotFoundError, StoreError, UsageError
 from core.schema import Level
 from index.engines import Kind
@@ -27,7 +28,6 @@ from index.keys import Keys
 from index.search import Searchable
 from index.tuning import choose_kind
 from store.snapshot import Snapshot
-from store.store import Position
 
 _STALE_SHARE: Final = 0.1
 """Share of rows that may be missing from an index, or dead in it, before it is built again."""
@@ -96,8 +96,8 @@ class IndexFacts:
 class _Ready:
     """What a searchable was made of, to see whether it is still the newest."""
 
-    position: Position
     saved: tuple[int, int] | None
+    index: VectorIndex | None
     searchable: Searchable
 
 
@@ -129,7 +129,7 @@ class IndexCache:
         self._reopen = reopen
         self._texts = texts
         self._beside = beside
-        self._ready: dict[tuple[str, Level], _Ready] = {}
+        self._ready: ByPosition[_Ready] = ByPosition()
         self._attaching = threading.Lock()
         self._builders: dict[tuple[str, Level], threading.Thread] = {}
 
@@ -173,32 +173,50 @@ class IndexCache:
         memory until the store moves on, or another index is saved, by this process or another.
         """
         which = (encoder_id, level)
-        position = Position(snapshot.version, snapshot.deletions)
+        ready, saved = self._ready.get(which, snapshot), self._saved_at(encoder_id, level)
+        if ready is not None and ready.saved == saved:
+            return ready.searchable
+        # Who holds the lock may be a server's thread that makes a newer position ready: those who
+        # ask about this one, which is ready, do not wait for it.
         with self._attaching:
-            ready = self._ready.get(which)
-            saved = self._saved_at(encoder_id, level)
-            if ready is None or (ready.position, ready.saved) != (position, saved):
-                searchable = self._attach(snapshot, encoder_id, level)
-                ready = _Ready(position, self._saved_at(encoder_id, level), searchable)
-                self._ready[which] = ready
+            ready, saved = self._ready.get(which, snapshot), self._saved_at(encoder_id, level)
+            if ready is None or ready.saved != saved:
+                ready = self._attach(snapshot, encoder_id, level, saved)
+                self._ready.put(which, snapshot, ready)
             return ready.searchable
 
-    def _attach(self, snapshot: Snapshot, encoder_id: str, level: Level) -> Searchable:
+    def _attach(
+        self, snapshot: Snapshot, encoder_id: str, level: Level, saved: tuple[int, int] | None
+    ) -> _Ready:
         keys = snapshot.keys(encoder_id, level)
         live = Keys(keys["uid"], keys["commit_id"])
-        index = self._load(encoder_id, level)
-        if index is None or _is_stale(index, live):
+        index = self._in_memory(encoder_id, level, saved) or self._load(encoder_id, level)
+        if index is None or saved is None or _is_stale(index, live):
             kind = index.engine.kind if index is not None and index.info.requested else None
             if index is not None and self._beside:
                 self._build_beside(encoder_id, level, kind)
             else:
                 self.build(snapshot, encoder_id, level, kind=kind)
-                index = self._load(encoder_id, level)
-        return Searchable.attach(
+                index, saved = self._load(encoder_id, level), self._saved_at(encoder_id, level)
+        searchable = Searchable.attach(
             index,
             live,
             lambda rows: snapshot.vectors(encoder_id, level, keys=keys.take(rows))[1],
         )
+        return _Ready(saved, index, searchable)
+
+    def _in_memory(
+        self, encoder_id: str, level: Level, saved: tuple[int, int] | None
+    ) -> VectorIndex | None:
+        """Return the index of another position, if it is the saved one, or the saved one is gone.
+
+        It goes when a patient is deleted; a server answers from what it has in memory, which is
+        masked, until another one is built.
+        """
+        newest = self._ready.newest((encoder_id, level))
+        if newest is None or (newest.saved != saved and not (self._beside and saved is None)):
+            return None
+        return newest.index
 
     def _build_beside(self, encoder_id: str, level: Level, kind: Kind | None) -> None:
         which = (encoder_id, level)
@@ -225,9 +243,14 @@ class IndexCache:
                 found.append(IndexFacts.of(VectorIndex.load(about.parent), about.parent))
         return found
 
+    def keep_only(self, snapshot: Snapshot) -> None:
+        """Forget what is in memory of other positions."""
+        self._ready.keep_only(snapshot)
+
     def clear(self) -> None:
-        """Remove every saved index of the store."""
-        self._ready.clear()
+        """Remove every saved index of the store; what a server has in memory goes at its next."""
+        if not self._beside:
+            self._ready.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _load(self, encoder_id: str, level: Level) -> VectorIndex | None:

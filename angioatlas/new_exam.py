@@ -8,6 +8,8 @@ written into the real one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -18,12 +20,29 @@ from angioatlas.plan import Plan
 from angioatlas.report import EmbedReport
 from angioatlas.scores import Query
 from angioatlas.survey import OnProgress
-from core.errors import NotFoundError, UsageError
+from angioatlas.video_files import VideoFiles
+from core.errors import NotFoundError, TooLargeError, UsageError
 from core.schema import Level
 from core.settings import Settings
 from store.store import Store
 
 _SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class ExamLimits:
+    """What an exam may claim before anything of it is decoded.
+
+    Attributes
+    ----------
+    frames : int
+        Of all its cines together.
+    pixels : int
+        Rows times columns times frames, likewise.
+    """
+
+    frames: int
+    pixels: int
 
 
 def query_of_files(
@@ -33,6 +52,7 @@ def query_of_files(
     encoder: EncoderHandle,
     settings: Settings,
     on_progress: OnProgress,
+    limits: ExamLimits | None = None,
 ) -> Query:
     """Embed the files of one exam.
 
@@ -45,11 +65,15 @@ def query_of_files(
     encoder : EncoderHandle
     settings : Settings
     on_progress : callable
+    limits : ExamLimits, optional
+        Of files that somebody else sent.
 
     Raises
     ------
     UsageError
         The files are of several studies.
+    TooLargeError
+        They claim more than the limits.
     NotFoundError
         A path is not there, or none of the files could be used.
     IdentityError
@@ -70,12 +94,15 @@ def query_of_files(
             settings=settings.model_copy(update={"identity_key": key}),
             options=EmbedOptions(),
             on_progress=on_progress,
-            on_plan=_check_one_study,
+            on_plan=partial(_check, limits=limits),
         )
         if not report.videos_embedded:
             raise NotFoundError(_nothing(report), "angioatlas embed --dry-run PATH says more")
         with aside.snapshot() as snapshot:
-            return Query.of_row(snapshot, encoder.encoder_id, Level.STUDY, 0)
+            space = encoder.encoder_id
+            _, vectors = snapshot.vectors(space, Level.STUDY)
+            files = VideoFiles(own / "indexes")
+            return Query.of_row(snapshot, files, space, Level.STUDY, 0, vector=vectors[0])
 
 
 def _nothing(report: EmbedReport) -> str:
@@ -83,11 +110,20 @@ def _nothing(report: EmbedReport) -> str:
     return f"none of the {report.inputs} files could be used: {codes or 'there are none'}"
 
 
-def _check_one_study(plan: Plan) -> None:
+def _check(plan: Plan, *, limits: ExamLimits | None) -> None:
     uids = sorted(work.study_uid for work in plan.work if work.cines)
     if len(uids) > 1:
         more = f" and {len(uids) - _SHOWN} more" if len(uids) > _SHOWN else ""
         raise UsageError(
             f"the files are of {len(uids)} studies: {', '.join(uids[:_SHOWN])}{more}",
             "give the files of one study",
+        )
+    cines = [cine for work in plan.work for cine in work.cines]
+    frames = sum(cine.n_frames for cine in cines)
+    pixels = sum(cine.n_frames * cine.rows * cine.columns for cine in cines)
+    if limits is not None and (frames > limits.frames or pixels > limits.pixels):
+        raise TooLargeError(
+            f"the exam has {frames:,} frames with {pixels:,} pixels; at the most "
+            f"{limits.frames:,} frames with {limits.pixels:,} pixels are taken",
+            "send fewer of its cines",
         )

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.chance import ChanceCache
@@ -18,8 +15,10 @@ from angioatlas.explain import LoadEncoder, explain
 from angioatlas.filters import columns_of_view, rows_where
 from angioatlas.hits import Answer, Found, Similar, best, facts
 from angioatlas.indexes import IndexCache
+from angioatlas.rows import find
 from angioatlas.scores import Query, Scorer
 from angioatlas.study_videos import VideoCache
+from angioatlas.video_files import VideoFiles
 from core.errors import NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from embedder.encoders.spec import Coverage, TextEmbedder
@@ -28,18 +27,35 @@ from store.snapshot import Snapshot
 _WORDS_SHOWN: Final = 10
 
 
+_Sort = tuple[str, Level, StudyScore, str | None]
+"""What differs between searches in what they derive: space, level, score, and the text encoder."""
+
+
 @dataclass(frozen=True)
 class Caches:
-    """What searches of one store derive from it and keep."""
+    """What searches of one store derive from it and keep.
+
+    Attributes
+    ----------
+    asked : dict
+        The sorts of searches that there were, with the text encoder of each.
+    """
 
     indexes: IndexCache
     chances: ChanceCache
+    files: VideoFiles
     videos: VideoCache = field(default_factory=VideoCache)
+    asked: dict[_Sort, TextEmbedder | None] = field(default_factory=dict)
+
+    def keep_only(self, snapshot: Snapshot) -> None:
+        """Forget what is in memory of other positions of the store."""
+        for cache in (self.indexes, self.chances, self.files, self.videos):
+            cache.keep_only(snapshot)
 
     def clear(self) -> None:
-        """Remove all of it, in memory and on disk."""
+        """Remove what holds vectors; calibrations hold nothing of anybody."""
         self.indexes.clear()
-        self.chances.clear()
+        self.files.clear()
         self.videos.clear()
 
 
@@ -155,14 +171,56 @@ def similar(
         When none of `uids` is visible with vectors of this encoder.
     """
     row = _find(snapshot, uids, wanted.level, encoder_id)
+    (vector,) = _scorer(snapshot, caches, encoder_id, wanted).stored(np.array([row]))
     return similar_to(
         snapshot,
         caches,
-        Query.of_row(snapshot, encoder_id, wanted.level, row),
+        Query.of_row(snapshot, caches.files, encoder_id, wanted.level, row, vector=vector),
         encoder_id=encoder_id,
         wanted=wanted,
         exclude_same_patient=exclude_same_patient,
     )
+
+
+def warm(
+    snapshot: Snapshot,
+    caches: Caches,
+    encoder_id: str,
+    *,
+    score: StudyScore,
+    readers: Sequence[TextEmbedder | None],
+) -> None:
+    """Derive what searches of a snapshot need: of studies, and of what else was asked before.
+
+    Each sort of search is made once, so that nothing is forgotten.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    caches : Caches
+    encoder_id : str
+    score : StudyScore
+        Of studies.
+    readers : sequence of TextEmbedder or None
+        Of texts; None of cases.
+    """
+    for reader in readers:
+        caches.asked[_sort(encoder_id, Level.STUDY, score, reader)] = reader
+    for (space, level, of, _), reader in [*caches.asked.items()]:
+        if space != encoder_id or not snapshot.keys(space, level).num_rows:
+            continue
+        wanted = Wanted(level=level, k=1, score=of)
+        scorer = _scorer(snapshot, caches, space, wanted)
+        (vector,) = scorer.stored(np.zeros(1, np.int64))
+        query = Query.of_row(snapshot, caches.files, space, level, 0, vector=vector)
+        # Here the query's patient is looked up, too.
+        include = np.ones(scorer.keys.num_rows, bool)
+        include[scorer.patients.rows_of(query.patient_id)] = True
+        _answer(scorer, caches, query, include, wanted, reader)
+
+
+def _sort(encoder_id: str, level: Level, score: StudyScore, reader: TextEmbedder | None) -> _Sort:
+    return encoder_id, level, score, None if reader is None else reader.text_id
 
 
 def similar_to(
@@ -180,17 +238,27 @@ def similar_to(
     in the store.
     """
     assert query.uid is not None
-    keys = snapshot.keys(encoder_id, wanted.level)
-    include = _differs(keys["uid"], query.uid)
-    if exclude_same_patient:
-        include &= _differs(keys["patient_id"], query.patient_id)
     scorer = _scorer(snapshot, caches, encoder_id, wanted)
+    include = np.ones(scorer.keys.num_rows, bool)
+    own = find(snapshot, encoder_id, wanted.level, query.uid)
+    if own is not None:
+        include[own] = False
+    if exclude_same_patient:
+        include[scorer.patients.rows_of(query.patient_id)] = False
     answer = _answer(scorer, caches, query, include, wanted)
     return Similar(query_uid=query.uid, **vars(answer))
 
 
 def _scorer(snapshot: Snapshot, caches: Caches, encoder_id: str, wanted: Wanted) -> Scorer:
-    return Scorer(snapshot, encoder_id, wanted.level, wanted.score, caches.indexes, caches.videos)
+    return Scorer(
+        snapshot,
+        encoder_id,
+        wanted.level,
+        wanted.score,
+        caches.indexes,
+        caches.videos,
+        caches.files,
+    )
 
 
 def _answer(
@@ -203,6 +271,7 @@ def _answer(
 ) -> Answer:
     """Rank the rows of `include`, by row of the snapshot's keys, and say what came of it."""
     keys, snapshot, level = scorer.keys, scorer.snapshot, scorer.level
+    caches.asked[_sort(scorer.encoder_id, level, scorer.score, reader)] = reader
     if wanted.where is not None:
         include &= rows_where(
             snapshot, keys, wanted.where, level=level, encoder_id=scorer.encoder_id
@@ -211,13 +280,17 @@ def _answer(
         lambda k, left: scorer.rank(query, k=k, include=left),
         k=wanted.k,
         include=include,
-        patients=keys["patient_id"] if wanted.one_per_patient else None,
+        owners=scorer.patients.owners if wanted.one_per_patient else None,
     )
     meaning = caches.chances.meaning(
         scorer, scores, include=include, patient_id=query.patient_id, reader=reader
     )
-    ranked = pd.DataFrame({"rank": np.arange(1, len(rows) + 1), "score": scores})
-    about = facts(snapshot, level, keys["uid"].take(rows).to_pylist())
+    ranked = {
+        "rank": np.arange(1, len(rows) + 1),
+        "score": scores,
+        "chance": meaning.chance,
+        "chance_is_bound": meaning.is_bound,
+    }
     told = {}
     if wanted.load_encoder is not None:
         told = explain(scorer, query, rows, scores, wanted.load_encoder)
@@ -226,23 +299,17 @@ def _answer(
         encoder_id=scorer.encoder_id,
         store_version=snapshot.version,
         score=scorer.score,
-        hits=pd.concat([ranked, meaning.columns, about], axis=1),
+        hits=facts(snapshot, level, scorer.encoder_id, rows, before=ranked),
         chance_note=meaning.note,
         explanations=told,
     )
 
 
-def _differs(column: pa.ChunkedArray, value: str | None) -> NDArray[np.bool_]:
-    differs: NDArray[np.bool_] = ~pc.equal(column, value).to_numpy(zero_copy_only=False)
-    return differs
-
-
 def _find(snapshot: Snapshot, uids: Sequence[str], level: Level, encoder_id: str) -> int:
-    keys = snapshot.keys(encoder_id, level)
     for uid in uids:
-        row = pc.index(keys["uid"], uid).as_py()
-        if row >= 0:
-            return int(row)
+        row = find(snapshot, encoder_id, level, uid)
+        if row is not None:
+            return row
     raise NotFoundError(
         f"no {level.value} {uids[0]} with vectors of {encoder_id} in store version "
         f"{snapshot.version}",

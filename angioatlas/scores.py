@@ -10,12 +10,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.indexes import IndexCache
-from angioatlas.study_videos import VideoCache, Videos, videos_of
+from angioatlas.rows import Patients, StudyRows
+from angioatlas.study_videos import VideoCache, videos_of
+from angioatlas.video_files import VideoFiles
 from core.errors import EncoderError, NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from core.settings import Settings
 from embedder.encoders.registry import find_encoder, read_spec
 from index.late import Ranked, StudyVideos, unit
+from index.search import Searchable
 from store.snapshot import Snapshot
 
 
@@ -48,18 +51,27 @@ class Query:
         return cls(vector, vector[None])
 
     @classmethod
-    def of_row(cls, snapshot: Snapshot, encoder_id: str, level: Level, row: int) -> Self:
-        """Make the query of a row of a snapshot's keys."""
-        keys = snapshot.keys(encoder_id, level).slice(row, 1)
-        _, vectors = snapshot.vectors(encoder_id, level, keys=keys)
-        study_uid, uid = keys["study_uid"][0].as_py(), keys["uid"][0].as_py()
-        own: Videos = videos_of(snapshot, encoder_id, [study_uid])[study_uid]
-        rows = [own.sop_uids.index(uid)] if level is Level.VIDEO else range(len(own.sop_uids))
+    def of_row(
+        cls,
+        snapshot: Snapshot,
+        files: VideoFiles,
+        encoder_id: str,
+        level: Level,
+        row: int,
+        *,
+        vector: NDArray[np.float32],
+    ) -> Self:
+        """Make the query of a row of a snapshot's keys, whose stored vector [512] is at hand."""
+        keys = snapshot.keys(encoder_id, level)
+        study = row if level is Level.STUDY else StudyRows.of(snapshot, encoder_id).studies[row]
+        (own,) = videos_of(snapshot, files, encoder_id, [study])
+        every = range(len(own.rows))
+        rows = every if level is Level.STUDY else [i for i in every if own.rows[i] == row]
         return cls(
-            vectors[0],
+            vector,
             own.embedding[[*rows]],
-            uid,
-            keys["patient_id"][0].as_py(),
+            keys["uid"][row].as_py(),
+            keys["patient_id"][row].as_py(),
             tuple(own.sop_uids[i] for i in rows),
             tuple(own.views[i] for i in rows),
         )
@@ -86,6 +98,7 @@ class Scorer:
     score: StudyScore
     indexes: IndexCache
     videos: VideoCache
+    files: VideoFiles
 
     @property
     def keys(self) -> pa.Table:
@@ -97,6 +110,11 @@ class Scorer:
         """What the score is of: ``study-study``, ``study-mean``, ``study-late`` or ``video``."""
         return "video" if self.level is Level.VIDEO else f"study-{self.score}"
 
+    @property
+    def patients(self) -> Patients:
+        """Whose the rows are."""
+        return Patients.of(self.snapshot, self.encoder_id, self.level)
+
     def study_videos(self) -> StudyVideos:
         """Return the videos of every study, studies in the order of the keys."""
         return self.videos.of(self.snapshot, self.encoder_id)
@@ -107,9 +125,18 @@ class Scorer:
             return self.study_videos().rank_late(query.videos, k=k, include=include)
         if self.score is StudyScore.MEAN:
             return self.study_videos().rank_mean(query.mean, k=k, include=include)
-        searchable = self.indexes.searchable(self.snapshot, self.encoder_id, self.level)
-        found = searchable.search(query.vector, k=k, include=include)
+        found = self._searchable().search(query.vector, k=k, include=include)
         return found.rows, found.scores
+
+    def stored(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the stored vectors of some rows of the keys, [m, 512]."""
+        if self.score is StudyScore.STUDY:  # the index that ranks has them at hand
+            return self._searchable().read(rows)
+        keys = self.keys.take(pa.array(rows))
+        return self.snapshot.vectors(self.encoder_id, self.level, keys=keys)[1]
+
+    def _searchable(self) -> Searchable:
+        return self.indexes.searchable(self.snapshot, self.encoder_id, self.level)
 
 
 def chosen_score(

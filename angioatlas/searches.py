@@ -3,44 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas import hybrid as hybrid_
 from angioatlas import retrieve as retrieve_
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.chance import ChanceCache
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
-from angioatlas.new_exam import query_of_files
+from angioatlas.live import POLL_S, LiveStore
+from angioatlas.new_exam import ExamLimits, query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
+from angioatlas.video_files import VideoFiles
+from core.closing import Closing
+from core.errors import EncoderError, NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from core.settings import Settings
 from index.engines import Kind
 from store.report_text import ReportText
+from store.snapshot import Snapshot
 from store.store import Store
 
 
-class Searches(CohortStudies):
+class Searches(CohortStudies, Closing):
     """Searches of one store; a part of `Atlas`, made like it."""
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
+        self._live: LiveStore | None = None
+        self._auto: dict[str, StudyScore] = {}
+        self._caches = self._new_caches()
         derived = settings.state_dir / "indexes" / store.uuid
-        self._caches = retrieve_.Caches(
-            IndexCache(derived, reopen=self.snapshot, texts=self._reference_vectors),
-            ChanceCache(settings.state_dir / "calibrations" / store.uuid),
-        )
         # No encoder has a name that starts so: it goes whenever the indexes do.
         self._reports = ReportText(derived / "_reports")
 
+    def follow(self, *, every_s: float = POLL_S) -> None:
+        """Share one snapshot among all calls, and follow the store in a thread; see `LiveStore`.
+
+        Returns when the first snapshot is ready.
+
+        Parameters
+        ----------
+        every_s : float
+            Seconds between two looks at the store.
+
+        Raises
+        ------
+        UsageError
+            This reads one version.
+        """
+        if self.version is not None:
+            raise UsageError(f"version {self.version} never changes", "leave the version out")
+        if self._live is None:
+            self._caches = self._new_caches(for_server=True)
+            self._live = LiveStore(
+                self.store, warm=self._warm, settle=self._settle, every_s=every_s
+            )
+
+    def close(self) -> None:
+        """Follow the store no more."""
+        if self._live is not None:
+            self._live.close()
+
+    def snapshot(self) -> Snapshot:
+        """Open, or where the store is followed borrow, the version that this Atlas reads."""
+        if self._live is None:
+            return super().snapshot()
+        borrowed = self._live.snapshot()
+        note(store_version=borrowed.version)
+        return borrowed
+
+    @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
         self,
         text: str,
@@ -110,6 +155,7 @@ class Searches(CohortStudies):
                 snapshot, self._caches, text, reader=reader, wanted=wanted, plain=plain
             )
 
+    @audited(Action.SIMILAR, "level", "k", "where", "score", "exclude_same_patient")
     def similar(
         self,
         uid: str,
@@ -156,6 +202,7 @@ class Searches(CohortStudies):
                 exclude_same_patient=exclude_same_patient,
             )
 
+    @audited(Action.SIMILAR_TO_UPLOAD, "k", "where", "score", "exclude_same_patient")
     def similar_to_files(
         self,
         paths: Sequence[Path | str],
@@ -168,6 +215,7 @@ class Searches(CohortStudies):
         one_per_patient: bool = False,
         explain: bool = False,
         on_progress: OnProgress = no_progress,
+        limits: ExamLimits | None = None,
     ) -> Similar:
         """Rank the studies most similar to an exam that is not in the store, and stays out of it.
 
@@ -181,11 +229,15 @@ class Searches(CohortStudies):
             Needed when the store holds vectors of several encoders.
         on_progress : callable, optional
             Called with (phase, done, total or None).
+        limits : ExamLimits, optional
+            Of files that somebody else sent.
 
         Raises
         ------
         UsageError
             The files are of several studies.
+        TooLargeError
+            They claim more than the limits.
         NotFoundError
             None of the files could be used (the codes say why), or the encoder is not here.
         """
@@ -201,6 +253,7 @@ class Searches(CohortStudies):
                 encoder=encoder,
                 settings=self.settings,
                 on_progress=on_progress,
+                limits=limits,
             )
             return retrieve_.similar_to(
                 snapshot,
@@ -211,6 +264,7 @@ class Searches(CohortStudies):
                 exclude_same_patient=exclude_same_patient,
             )
 
+    @audited(Action.WRITE, "level", "kind")
     def build_index(
         self, level: Level, *, kind: Kind | str | None = None, encoder: str | None = None
     ) -> IndexFacts:
@@ -229,18 +283,57 @@ class Searches(CohortStudies):
             space = choose_space(snapshot, encoder, self.settings)
             return self._caches.indexes.build(snapshot, space, level, kind=wanted)
 
+    @audited(Action.READ, refusals_only=True)
     def indexes(self) -> list[IndexFacts]:
         """Describe the saved indexes of this store."""
         return self._caches.indexes.saved()
 
+    @audited(Action.READ, refusals_only=True)
     def reports_indexed(self) -> int | None:
         """Return how many reports the saved full-text index has; None when there is none."""
         return self._reports.rows()
+
+    def _new_caches(self, *, for_server: bool = False) -> retrieve_.Caches:
+        derived = self.settings.state_dir / "indexes" / self.store.uuid
+        return retrieve_.Caches(
+            IndexCache(
+                derived, reopen=self.snapshot, texts=self._reference_vectors, beside=for_server
+            ),
+            ChanceCache(self.settings.state_dir / "calibrations" / self.store.uuid),
+            VideoFiles(derived, for_server=for_server),
+        )
+
+    def _warm(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            score = self._chosen("auto", Level.STUDY, space)
+            reader = self._text_reader(space)
+            readers = [None] if reader is None else [None, reader]
+            retrieve_.warm(snapshot, self._caches, space, score=score, readers=readers)
+
+    def _settle(self, snapshot: Snapshot) -> None:
+        for space in snapshot.spaces():
+            encoder = None
+            # Of means, which late interaction is for, nothing has to be made again.
+            if self._chosen("auto", Level.STUDY, space) is StudyScore.STUDY:
+                with suppress(NotFoundError, EncoderError):
+                    encoder = self._encoder(space)
+            self._caches.files.bring_up_to_date(snapshot, space, encoder)
+        self._caches.keep_only(snapshot)
+        # Opening a snapshot takes as much memory again as it holds.
+        pa.default_memory_pool().release_unused()
 
     def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
         """Return typical text queries in a space; None where its text encoder is not here."""
         reader = self._text_reader(space)
         return None if reader is None else reader.encode(REFERENCE_QUERIES)
+
+    def _chosen(self, score: StudyScore | str, level: Level, space: str) -> StudyScore:
+        """Return the score that is meant; what an encoder's folder says of it is read once."""
+        if (score, level) != (StudyScore.AUTO, Level.STUDY):
+            return chosen_score(score, level, encoder_id=space, settings=self.settings)
+        if space not in self._auto:
+            self._auto[space] = chosen_score(score, level, encoder_id=space, settings=self.settings)
+        return self._auto[space]
 
     def _wanted(
         self,
@@ -256,7 +349,7 @@ class Searches(CohortStudies):
         return retrieve_.Wanted(
             level=level,
             k=k,
-            score=chosen_score(score, level, encoder_id=space, settings=self.settings),
+            score=self._chosen(score, level, space),
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,

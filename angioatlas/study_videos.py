@@ -10,66 +10,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.by_position import ByPosition
+from angioatlas.rows import StudyRows, fact_rows
+from angioatlas.video_files import VideoFiles
 from core.schema import Level
 from index.late import StudyVideos
-from store.snapshot import Snapshot, VectorKind
-from store.store import Position
+from store.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Videos:
     """The videos of one study in study order, as the encoder saw them.
 
     Attributes
     ----------
+    rows : array [m], int64
+        Of the video keys.
     sop_uids, views : list of str
     embedding : array [m, 512], float32
-    pooled : array [m, 512], float32, or None
-        Before the aggregator; None when it was not asked for.
+    without : array [m, 512], float32
+        The study's vector made again without each video; NaN where that is not at hand.
     """
 
+    rows: NDArray[np.int64]
     sop_uids: list[str]
     views: list[str]
     embedding: NDArray[np.float32]
-    pooled: NDArray[np.float32] | None = None
+    without: NDArray[np.float32]
 
 
 def videos_of(
-    snapshot: Snapshot, encoder_id: str, study_uids: Sequence[str], *, pooled: bool = False
-) -> dict[str, Videos]:
-    """Return the videos of some studies, by study UID.
+    snapshot: Snapshot, files: VideoFiles, encoder_id: str, studies: Sequence[int]
+) -> list[Videos]:
+    """Return the videos of some studies.
 
     Parameters
     ----------
     snapshot : Snapshot
+    files : VideoFiles
+        Where vectors are read.
     encoder_id : str
-    study_uids : sequence of str
-    pooled : bool
-        Read the vectors before the aggregator, too.
+    studies : sequence of int
+        Rows of the study keys.
     """
-    keys = snapshot.keys(encoder_id, Level.VIDEO)
-    keys = keys.filter(pc.is_in(keys["study_uid"], value_set=pa.array(study_uids, pa.string())))
-    facts = snapshot.videos()
-    facts = facts.take(pc.index_in(keys["uid"], value_set=facts["sop_uid"]))
-    # The order of `core.schema.Cine.order`; here, too, what is missing sorts last.
-    by = ["study_uid", "series_time", "acquisition_datetime", "instance_number", "sop_uid"]
-    order = pc.sort_indices(facts, [(name, "ascending") for name in by])
-    keys, facts = keys.take(order), facts.take(order)
-    kinds: list[VectorKind] = ["embedding", "pooled"] if pooled else ["embedding"]
-    vectors = {
-        kind: snapshot.vectors(encoder_id, Level.VIDEO, keys=keys, kind=kind)[1] for kind in kinds
-    }
-    of = np.array(keys["study_uid"].to_pylist())
-    sop_uids, views = keys["uid"].to_pylist(), facts["view"].to_pylist()
-    found = {}
-    for study in study_uids:
-        rows = np.flatnonzero(of == study)
-        found[study] = Videos(
-            [sop_uids[i] for i in rows],
-            [views[i] for i in rows],
-            vectors["embedding"][rows],
-            vectors["pooled"][rows] if pooled else None,
-        )
+    every = StudyRows.of(snapshot, encoder_id)
+    parts = [every.of_study(row) for row in studies]
+    rows = np.concatenate([*parts, np.empty(0, np.int64)])
+    at = fact_rows(snapshot, encoder_id, Level.VIDEO)[rows]
+    facts = snapshot.videos().select(["sop_uid", "view"]).take(pa.array(at))
+    sop_uids, views = facts["sop_uid"].to_pylist(), facts["view"].to_pylist()
+    embedding, without = files.read(snapshot, encoder_id, rows)
+    found, start = [], 0
+    for part in parts:
+        own = slice(start, start + len(part))
+        start = own.stop
+        found.append(Videos(part, sop_uids[own], views[own], embedding[own], without[own]))
     return found
 
 
@@ -77,16 +72,19 @@ class VideoCache:
     """The video vectors of whole spaces, by study, in memory until the store moves on."""
 
     def __init__(self) -> None:
-        self._ready: dict[str, tuple[Position, StudyVideos]] = {}
+        self._ready: ByPosition[StudyVideos] = ByPosition()
 
     def of(self, snapshot: Snapshot, encoder_id: str) -> StudyVideos:
         """Return the videos of every study of a space, studies in the order of its keys."""
-        position = Position(snapshot.version, snapshot.deletions)
-        ready = self._ready.get(encoder_id)
-        if ready is None or ready[0] != position:
-            ready = (position, _read(snapshot, encoder_id))
-            self._ready[encoder_id] = ready
-        return ready[1]
+        ready = self._ready.get(encoder_id, snapshot)
+        if ready is None:
+            ready = _read(snapshot, encoder_id)
+            self._ready.put(encoder_id, snapshot, ready)
+        return ready
+
+    def keep_only(self, snapshot: Snapshot) -> None:
+        """Forget what is of other positions."""
+        self._ready.keep_only(snapshot)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -8,8 +8,14 @@ AtlasError
 ├── UsageError            the request itself is wrong (exit code 2)
 ├── NotFoundError         a study, encoder, file or version that is not there
 ├── EncoderError          a checkpoint or encoder folder that cannot be used
+├── SourceError           the file of a video cannot be shown: gone, another one, or damaged
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
+├── IssuerError           the identity provider cannot be asked for its keys
+├── UnauthenticatedError  who calls is not known
+├── ForbiddenError        who calls is known, and may not do this
+├── TooLargeError         more than this installation takes at once
+├── TooManyRequestsError  more often than this installation answers
 ├── IdentityError         the identity key is missing or is not this store's
 ├── MissingDependencyError  an optional package is not installed (`core.optional`)
 ├── GuardError            the guarded workers cannot be started (`embedder.guard.nursery`)
@@ -59,6 +65,12 @@ class EncoderError(AtlasError):
     code = "encoder"
 
 
+class SourceError(AtlasError):
+    """The file that a video was embedded from cannot be shown: gone, another one, or damaged."""
+
+    code = "source"
+
+
 class StoreError(AtlasError):
     """The store cannot be read or written as asked."""
 
@@ -75,3 +87,43 @@ class IdentityError(AtlasError):
     """The identity key is missing, unreadable, or not the one this store was made with."""
 
     code = "identity"
+
+
+class IssuerError(AtlasError):
+    """The identity provider cannot be asked for its keys."""
+
+    code = "issuer"
+
+
+class UnauthenticatedError(AtlasError):
+    """Who calls is not known: no key, or none that is in force."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(AtlasError):
+    """Who calls is known, and may not do this."""
+
+    code = "forbidden"
+
+
+class TooLargeError(AtlasError):
+    """What was sent is more than this installation takes at once."""
+
+    code = "too_large"
+
+
+class TooManyRequestsError(AtlasError):
+    """Something was asked more often than this installation answers.
+
+    Parameters
+    ----------
+    retry_after_s : int
+        Seconds after which it may be answered.
+    """
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, hint: str = "", *, retry_after_s: int = 60) -> None:
+        super().__init__(message, hint)
+        self.retry_after_s = retry_after_s

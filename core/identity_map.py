@@ -6,21 +6,18 @@ from their hashes), so a store works without it.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from core.closing import Closing
 from core.errors import IdentityError
+from core.sqlite import connect, transaction
 
 _BATCH: Final = 500
 """Surrogates of one DELETE; SQLite allows 32,766 parameters."""
-_PATIENCE_S: Final = 30.0
 
 
 class IdentityMap(Closing):
@@ -40,12 +37,8 @@ class IdentityMap(Closing):
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            # SQLite gives its -wal and -shm files the mode of the database, so the mode has to be
-            # right before SQLite sees the file.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)
+            self._connection = connect(path)
             try:
-                _use_wal(self._connection)
                 # Forgotten rows are overwritten with zeros, not only unlinked.
                 self._connection.execute("PRAGMA secure_delete = ON")
                 self._connection.execute(
@@ -74,7 +67,7 @@ class IdentityMap(Closing):
         pairs : iterable of (kind, surrogate, original)
             `kind` is one word, such as ``"patient"``, ``"study"`` or ``"sop"``.
         """
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.executemany(
                 "INSERT OR IGNORE INTO identity (kind, surrogate, original) VALUES (?, ?, ?)", pairs
             )
@@ -93,7 +86,7 @@ class IdentityMap(Closing):
         """Remove the rows of `surrogates`, bytes included, and return how many there were."""
         wanted = list(surrogates)
         removed = 0
-        with self._transaction():
+        with transaction(self._connection):
             for start in range(0, len(wanted), _BATCH):
                 batch = wanted[start : start + _BATCH]
                 marks = ",".join("?" * len(batch))
@@ -104,39 +97,3 @@ class IdentityMap(Closing):
         # The log may still hold the pages as they were.
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection)
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait for locks in this one statement, whatever the time-out: two processes
-    # that open a new map at once would refuse each other.
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE … COMMIT, or ROLLBACK when the block fails."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")

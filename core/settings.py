@@ -85,6 +85,14 @@ class LimitSettings(_Section):
     )
 
 
+class PictureSettings(_Section):
+    """Cines and thumbnails made for people to look at."""
+
+    cache_gib: float = Field(
+        4, gt=0, description="Cines and thumbnails kept of one store, in GiB; see `docs/cines.md`."
+    )
+
+
 class RetentionSettings(_Section):
     """How long old store versions are kept."""
 
@@ -92,6 +100,59 @@ class RetentionSettings(_Section):
     grace_days: float = Field(7, ge=0, description="Age, in days, below which none is dropped.")
     compact_after: int = Field(
         32, ge=1, description="Commits since the last compaction after which embed compacts."
+    )
+
+
+class ServeSettings(_Section):
+    """How the API is served."""
+
+    hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"),
+        description="Names that requests may be sent to, without a port.",
+    )
+    origins: tuple[str, ...] = Field(
+        (), description="Origins of web pages that may call the API, such as a viewer's."
+    )
+    upload_mib: int = Field(1024, ge=1, description="Size of an uploaded exam, in MiB.")
+    upload_files: int = Field(200, ge=1, le=1000, description="Files of an uploaded exam.")
+    upload_frames: int = Field(
+        20_000, ge=1, description="Frames of an uploaded exam, by its headers."
+    )
+    upload_megapixels: int = Field(
+        20_000, ge=1, description="Pixels of its frames together, by its headers, in millions."
+    )
+    upload_seconds: float = Field(
+        600, gt=0, description="Time that an upload may take, in seconds."
+    )
+    uploads_at_once: int = Field(
+        4, ge=1, description="Exams of which one process receives files at a time."
+    )
+    texts_at_once: int = Field(
+        2, ge=1, description="Texts that one process embeds at a time, so that other searches run."
+    )
+    requests_per_second: float = Field(
+        100,
+        ge=0,
+        description="Of one caller, to one process, in the long run; 0 sets no limit.",
+    )
+    requests_burst: int = Field(200, ge=1, description="Requests that one caller may make at once.")
+    connections: int = Field(512, ge=8, description="Open connections of one process.")
+    oidc_issuer: str | None = Field(
+        None, description="Identity provider whose tokens are accepted; see `docs/api-security.md`."
+    )
+    oidc_audience: str | None = Field(
+        None, description="Audience that its tokens must have been made for."
+    )
+    oidc_jwks: str | None = Field(
+        None, description="Address or file of its keys, where its discovery document has none."
+    )
+    oidc_name_claim: str = Field("sub", description="Claim that names the caller on record.")
+    oidc_scope_claim: str = Field(
+        "scope", description="Claim that holds scopes; `a.b` is the claim `b` inside `a`."
+    )
+    oidc_scopes: dict[str, Literal["search", "read", "write", "admin"]] = Field(
+        {f"angioatlas:{name}": name for name in ("search", "read", "write", "admin")},
+        description="Which value of that claim gives which scope.",
     )
 
 
@@ -113,7 +174,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(
         default_factory=lambda: _user_folder("XDG_STATE_HOME", ".local/state"),
-        description="Folder of this installation's caches (indexes, calibrations).",
+        description="Folder of this installation: API keys, audit trail, caches.",
     )
     identity_key: Path = Field(
         default_factory=lambda: config_folder() / "identity.key",
@@ -121,7 +182,9 @@ class Settings(BaseSettings):
     )
     embed: EmbedSettings = Field(default_factory=EmbedSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    pictures: PictureSettings = Field(default_factory=PictureSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,18 +106,46 @@ def read_frames(
     InputRefused
         With the code of what is wrong.
     """
+    distinct = sorted(set(indices))
+    frames = np.empty((len(indices), claims.rows, claims.columns), np.uint8)
+    places = {index: [i for i, each in enumerate(indices) if each == index] for index in distinct}
+    decoded = each_frame(header, claims, distinct, profile=profile)
+    for index, frame in zip(distinct, decoded, strict=True):
+        frames[places[index]] = frame
+    return frames
+
+
+def each_frame(
+    header: Header, claims: Claims, indices: Sequence[int], *, profile: str
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode frames to grey, one after another: no more than one is held.
+
+    Parameters
+    ----------
+    header : Header
+        Of a file that stays open until the last frame is taken.
+    claims : Claims
+    indices : sequence of int
+        Frame numbers from 0, ascending, each once.
+    profile : str
+        ``"display"`` or ``"original"``.
+
+    Yields
+    ------
+    uint8 array of shape (rows, columns)
+
+    Raises
+    ------
+    InputRefused
+        With the code of what is wrong.
+    """
     decoder = decoder_for(header.transfer_syntax)
     check_extent(header, claims, encapsulated=decoder.encapsulated)
     to_grey = grey_rule(header, claims, profile=profile)
-    distinct = sorted(set(indices))
-    spans = _spans(header, claims, distinct, decoder)
-    frames = np.empty((len(indices), claims.rows, claims.columns), np.uint8)
-    places = {index: [i for i, each in enumerate(indices) if each == index] for index in distinct}
-    for index in distinct:
+    spans = _spans(header, claims, indices, decoder)
+    for index in indices:
         data = read_spans(header.source, spans[index])
-        codes = _decode(data, header, claims, decoder)
-        frames[places[index]] = to_grey(codes)
-    return frames
+        yield to_grey(_decode(data, header, claims, decoder))
 
 
 def file_sha256(path: Path) -> str:

@@ -49,14 +49,22 @@ class ScoreCounts:
 
     def __init__(self, counts: NDArray[np.int64] | None = None) -> None:
         self.counts = np.zeros(BINS, np.int64) if counts is None else counts
+        self._reached: NDArray[np.int64] | None = None
 
     @property
     def pairs(self) -> int:
         """How many pairs were counted."""
-        return int(self.counts.sum())
+        return int(self._from_the_top()[0])
+
+    def _from_the_top(self) -> NDArray[np.int64]:
+        """Return how many pairs are in each bin or above."""
+        if self._reached is None:
+            self._reached = np.cumsum(self.counts[::-1])[::-1]
+        return self._reached
 
     def add(self, scores: NDArray[Any], wanted: NDArray[np.bool_]) -> Self:
         """Count the scores, of any shape, that are `wanted`."""
+        self._reached = None
         self.counts += np.bincount(_bins(scores)[wanted], minlength=BINS)
         return self
 
@@ -84,7 +92,7 @@ class ScoreCounts:
         rows : int
             Rows of other owners that were searched.
         """
-        reached = int(self.counts[_bins(np.array([score]))[0] :].sum())
+        reached = int(self._from_the_top()[_bins(np.array([score]))[0]])
         return Expected(max(reached, 1) / self.pairs * rows, reached == 0)
 
 

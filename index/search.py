@@ -85,6 +85,12 @@ class Searchable:
         self.kind = kind
         self._parts = [part for part in parts if len(part.engine)]
         self._alive = [part.live_rows >= 0 for part in self._parts]
+        # Which part each row is of, and which row of it.
+        self._part_of = np.empty(len(live), np.int8)
+        self._row_of = np.empty(len(live), np.int64)
+        for at, part in enumerate(self._parts):
+            rows = part.live_rows[self._alive[at]]
+            self._part_of[rows], self._row_of[rows] = at, np.flatnonzero(self._alive[at])
         # Place of each row in the byte order of uids, to break ties.
         order = pc.sort_indices(live.uids).to_numpy()
         self._place = np.empty(len(live), np.int64)
@@ -125,6 +131,15 @@ class Searchable:
 
     def __len__(self) -> int:
         return len(self.live)
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors of some live rows, [m, 512]."""
+        out = np.empty((len(rows), EMBEDDING_DIM), np.float32)
+        for at, part in enumerate(self._parts):
+            mine = self._part_of[rows] == at
+            if mine.any():
+                out[mine] = part.engine.read(self._row_of[rows[mine]])
+        return out
 
     def search(
         self,

@@ -25,8 +25,12 @@ _GATE: Final = "gate"
 class FileLock:
     """One held flock; `release` it, or let the process end."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def share(self) -> FileLock:
+        """Return another holder of the same lock, which stays until both have given it back."""
+        return FileLock(None if self._descriptor is None else os.dup(self._descriptor))
 
     def release(self) -> None:
         """Give the lock back; again is harmless."""

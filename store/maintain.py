@@ -11,6 +11,7 @@ they are retired.  Both happen under the lease, so never beside a run that embed
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from store.tombstones import HIDDEN, PURGED, write_tombstone
 
 RETENTION: Final = RetentionSettings()
 """The defaults."""
+
+_WAIT_S: Final = 0.1
 
 RowKey = tuple[str, str]
 """The key column's value and the commit_id of a row."""
@@ -149,6 +152,7 @@ def purge_patient(
     store: Store,
     patient_id: str,
     *,
+    wait_s: float = 0.0,
     on_step: Callable[[str], None] | None = None,
 ) -> MaintenanceReport:
     """Delete a patient for good: hidden at once, then the bytes removed from all versions.
@@ -164,6 +168,8 @@ def purge_patient(
         The store.
     patient_id : str
         The patient's id in the store (see `core.ids.Identity.resolve_patient`).
+    wait_s : float
+        Seconds to wait for readers; those that follow the store let go by themselves.
     on_step : callable, optional
         Called with a name after every single write.
 
@@ -186,7 +192,7 @@ def purge_patient(
         ) from error
     with writer:
         writer.step("tombstone")
-        _refuse_pinned(store, [record.version for record in writer.log])
+        _wait_for_readers(store, [record.version for record in writer.log], wait_s)
         removed, table_versions = _rewrite_all(store, writer)
         with store.pins.gate(exclusive=True):
             # A reader may have come while the tables were rewritten.
@@ -236,6 +242,13 @@ def _floor(store: Store, writer: StoreWriter, droppable: int, cutoff: dt.datetim
         if young or record.version in pinned:
             return record.version
     return max(droppable + 1, oldest)
+
+
+def _wait_for_readers(store: Store, versions: list[int], wait_s: float) -> None:
+    until = time.monotonic() + wait_s
+    while store.pins.pinned(versions) and time.monotonic() < until:
+        time.sleep(_WAIT_S)
+    _refuse_pinned(store, versions)
 
 
 def _refuse_pinned(store: Store, versions: list[int]) -> None:

@@ -34,12 +34,15 @@ def _engine() -> duckdb.DuckDBPyConnection:
 
 
 def query(sql: str, **tables: pa.Table) -> pa.Table:
-    """Answer a query of our own over tables, which are not copied."""
+    """Answer a query of our own over tables, which are not copied.
+
+    Each column comes in one piece: of several, taking a few rows would first join them, every time.
+    """
     # Every name in the SQL is registered: DuckDB is never left to look for Python variables.
     with _engine().cursor() as cursor:
         for name, table in tables.items():
             cursor.register(name, table)
-        return cursor.sql(sql).to_arrow_table()
+        return cursor.sql(sql).to_arrow_table().combine_chunks()
 
 
 def satisfying(rows: pa.Table, predicate: Predicate, column: str) -> pa.ChunkedArray:

@@ -16,7 +16,8 @@ from angioatlas.cli.options import (
     YesOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, say
+from angioatlas.plain_rows import records
 from core.errors import UsageError
 
 if TYPE_CHECKING:

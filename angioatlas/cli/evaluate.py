@@ -15,8 +15,9 @@ from angioatlas.cli.options import (
     VersionOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_json, print_notice, print_table, say
 from angioatlas.cli.quality import SeedOption
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

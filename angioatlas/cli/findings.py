@@ -13,7 +13,8 @@ from angioatlas.cli.options import (
     VersionOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_json, print_notice, print_table, say
+from angioatlas.plain_rows import records
 from core.segments import FINDINGS, SIGNIFICANT_PERCENT
 
 _OF = {"stenosis": f">{SIGNIFICANT_PERCENT} %", "calcification": "calcified", "cto": "CTO"}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from angioatlas.cli.options import JsonOption, StoreOption, VersionOption, open_atlas
-from angioatlas.cli.output import print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_json, print_notice, print_table, say
+from angioatlas.plain_rows import records
 from core.labels import LabelKind
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from angioatlas.cli.output import (
     print_notice,
     print_table,
     progress,
-    records,
     say,
 )
 from angioatlas.cli.studies import (
@@ -37,6 +36,7 @@ from angioatlas.cli.studies import (
     print_predictions,
     words,
 )
+from angioatlas.plain_rows import records
 
 if TYPE_CHECKING:
     from angioatlas.lvef.study import LvefResult

@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from angioatlas.cli import (
+    audit,
+    cine,
     cohort,
     config,
     demo,
@@ -22,6 +24,7 @@ from angioatlas.cli import (
     findings,
     index,
     judgements,
+    keys,
     labels,
     lvef,
     maps,
@@ -29,6 +32,7 @@ from angioatlas.cli import (
     probes,
     progression,
     search,
+    serve,
     similar,
     store,
     survival,
@@ -90,9 +94,11 @@ app.command("embed")(embed.embed)
 app.command("search")(search.search)
 app.command("similar")(similar.similar)
 app.command("findings")(findings.findings)
+app.command("cine")(cine.cine)
 app.command("probes")(probes.probes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
+app.command("serve")(serve.serve)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")
@@ -105,6 +111,8 @@ app.add_typer(lvef.app, name="lvef")
 app.add_typer(progression.app, name="progression")
 app.add_typer(maps.app, name="map")
 app.add_typer(store.app, name="store")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 
 

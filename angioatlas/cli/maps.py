@@ -20,10 +20,10 @@ from angioatlas.cli.output import (
     print_json,
     print_notice,
     print_table,
-    records,
     say,
 )
 from angioatlas.cli.studies import ExamsOption, OutOption
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

@@ -26,6 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import UID_COLUMN
 
@@ -193,16 +194,3 @@ def _plain(value: Any) -> Any:
             return str(value)
         case _:
             return value if isinstance(value, str | int | float | list | dict) else str(value)
-
-
-def records(frame: Any) -> list[dict[str, Any]]:
-    """Turn a DataFrame into plain rows, with None for what is missing."""
-    return [
-        {name: None if _missing(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
-
-
-def _missing(value: Any) -> bool:
-    # NaN and NaT are the values that differ from themselves.
-    return value is None or (not isinstance(value, list | np.ndarray) and value != value)

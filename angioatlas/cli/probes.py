@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from angioatlas.cli.options import EncoderOption, JsonOption, StoreOption, open_atlas
-from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, say
 from angioatlas.cli.studies import ExamsOption, FoldsOption, OutOption, ReportOption, SeedOption
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 
 

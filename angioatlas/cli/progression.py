@@ -13,10 +13,10 @@ from angioatlas.cli.output import (
     print_json,
     print_notice,
     print_table,
-    records,
     say,
 )
 from angioatlas.cli.studies import ExamsOption, OutOption, ReportOption, RunByDefault, SeedOption
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 
 app = typer.Typer(

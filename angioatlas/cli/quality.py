@@ -13,7 +13,8 @@ from angioatlas.cli.options import (
     StoreOption,
     open_atlas,
 )
-from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, say
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import Level
 

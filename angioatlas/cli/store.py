@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from angioatlas.cli.options import JsonOption, StoreOption, YesOption, open_atlas
-from angioatlas.cli.output import print_facts, print_json, print_table, records
+from angioatlas.cli.output import print_facts, print_json, print_table
+from angioatlas.plain_rows import records
 from core.outcomes import OUTCOMES, Code, Status
 
 app = typer.Typer(no_args_is_help=True, help="Look at a store and maintain it.")

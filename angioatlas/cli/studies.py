@@ -10,7 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from angioatlas.cli.options import open_atlas
-from angioatlas.cli.output import print_json, print_notice, print_table, records, say
+from angioatlas.cli.output import print_json, print_notice, print_table, say
+from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 
 if TYPE_CHECKING:

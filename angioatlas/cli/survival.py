@@ -15,7 +15,6 @@ from angioatlas.cli.output import (
     print_notice,
     print_table,
     progress,
-    records,
     say,
 )
 from angioatlas.cli.studies import (
@@ -38,6 +37,7 @@ from angioatlas.cli.studies import (
     print_predictions,
     words,
 )
+from angioatlas.plain_rows import records
 
 if TYPE_CHECKING:
     from angioatlas.survival.study import SurvivalResult

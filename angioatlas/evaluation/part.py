@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.clinical import read
 from angioatlas.evaluation.queries import (
     Queries,
@@ -44,6 +46,7 @@ MOST_LABELLED: Final = 2000
 class Evaluation(Searches):
     """Quality of retrieval; a part of `Atlas`, made like it."""
 
+    @audited(Action.ANALYSE, "level", "k")
     def index_quality(
         self,
         level: Level | str = Level.STUDY,
@@ -91,6 +94,7 @@ class Evaluation(Searches):
                 seed=seed,
             )
 
+    @audited(Action.ANALYSE, "level", "k", "plain")
     def evaluate(
         self,
         relevance: Path | str | None = None,
@@ -159,6 +163,7 @@ class Evaluation(Searches):
         uids = snapshot.keys(space, level)["uid"]
         return lambda text: read(text, reader, level, columns, uids, plain=plain)
 
+    @audited(Action.WRITE, "relevance", "level")
     def judge(
         self,
         query: str,
@@ -212,6 +217,7 @@ class Evaluation(Searches):
             if asking == judged:
                 raise UsageError(f"this {level} is the query itself", "judge another one")
             uids, patients = keys["uid"], keys["patient_id"]
+            note(uid=uids[judged].as_py(), encoder_id=space)
             return Judgements(self.store).add(
                 Judgement(
                     text=query.strip() if asking is None else None,
@@ -228,6 +234,7 @@ class Evaluation(Searches):
                 )
             )
 
+    @audited(Action.READ)
     def judgements(self) -> pd.DataFrame:
         """Return the judgements, one a row, the oldest first; replaced ones are left out.
 
@@ -255,6 +262,7 @@ class Evaluation(Searches):
         # As objects, so that a rank stays a whole number where others are not known.
         return pd.DataFrame(rows, columns=columns, dtype=object)
 
+    @audited(Action.ANALYSE, "level", "k")
     def encoder_overlap(
         self,
         one: str,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.saved_models import first_of_summary, listing
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 class LvefStudies(CohortStudies):
     """LVEF; a part of `Atlas`, made like it."""
 
+    @audited(Action.ANALYSE)
     def lvef(
         self,
         question: LvefQuestion | None = None,
@@ -65,6 +68,7 @@ class LvefStudies(CohortStudies):
             on_step=on_step,
         )
 
+    @audited(Action.WRITE, "name", "predictors")
     def save_lvef_model(
         self, result: LvefResult, name: str, predictors: str | None = None
     ) -> SavedModel:
@@ -76,6 +80,7 @@ class LvefStudies(CohortStudies):
 
         return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
 
+    @audited(Action.READ, refusals_only=True)
     def lvef_models(self) -> pd.DataFrame:
         """Describe the saved models, one a row, by name."""
         return listing(
@@ -87,6 +92,7 @@ class LvefStudies(CohortStudies):
             },
         )
 
+    @audited(Action.ANALYSE, "model")
     def predict_lvef(
         self,
         model: str,
@@ -101,6 +107,7 @@ class LvefStudies(CohortStudies):
         members, space = self._studied(cohort, encoder)
         return predict(self.store, saved, members, encoder_id=space)
 
+    @audited(Action.ANALYSE, "model")
     def validate_lvef(
         self,
         model: str,

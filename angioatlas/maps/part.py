@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.spaces import choose_space
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 class Maps(CohortStudies):
     """Maps; a part of `Atlas`, made like it."""
 
+    @audited(Action.WRITE, "name", "level")
     def draw_map(
         self,
         name: str,
@@ -65,6 +68,7 @@ class Maps(CohortStudies):
             )
             return show(snapshot, saved)
 
+    @audited(Action.READ, "name")
     def map(self, name: str) -> MapResult:
         """Show a saved map with what the store has now; what came later is placed on it."""
         from angioatlas.maps.draw import show
@@ -72,6 +76,7 @@ class Maps(CohortStudies):
         with self.snapshot() as snapshot:
             return show(snapshot, Registry(self.store.tables).projection(name))
 
+    @audited(Action.READ, refusals_only=True)
     def maps(self) -> pd.DataFrame:
         """Describe the saved maps, one a row, by name."""
         rows = []
@@ -92,6 +97,7 @@ class Maps(CohortStudies):
             )
         return pd.DataFrame(rows)
 
+    @audited(Action.WRITE, "name")
     def drop_map(self, name: str) -> None:
         """Delete a saved map."""
         Registry(self.store.tables).drop(PROJECTIONS, name)

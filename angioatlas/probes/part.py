@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 class Probes(CohortStudies):
     """Probes of findings; a part of `Atlas`, made like it."""
 
+    @audited(Action.ANALYSE)
     def probe_findings(
         self,
         *,

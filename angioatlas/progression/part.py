@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import lookup_identity
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 class Progression(CohortStudies):
     """Serial exams; a part of `Atlas`, made like it."""
 
+    @audited(Action.ANALYSE)
     def progression(
         self,
         plan: Plan | None = None,
@@ -72,6 +75,7 @@ class Progression(CohortStudies):
             on_map=None if on_map is None else Registry(self.store.tables).projection(on_map),
         )
 
+    @audited(Action.READ)
     def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:
         """Return everything dated of one patient: exams, changes, measurements, procedures, events.
 
@@ -99,6 +103,7 @@ class Progression(CohortStudies):
                 raise NotFoundError(
                     "the store has no such patient", "give the id as in the files, or the pseudonym"
                 )
+            note(patient_id=who)
             rows = {
                 kind: snapshot.labels(kind).to_pandas()[lambda each: each["patient_id"] == who]
                 for kind in (LabelKind.MEASUREMENTS, LabelKind.PROCEDURES, LabelKind.EVENTS)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from angioatlas.access.audit import Action
+from angioatlas.access.recording import audited, note
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import store_identity
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 class SurvivalStudies(CohortStudies):
     """Survival; a part of `Atlas`, made like it."""
 
+    @audited(Action.ANALYSE, "question")
     def survival(
         self,
         question: SurvivalQuestion | str = "mace",
@@ -67,6 +70,7 @@ class SurvivalStudies(CohortStudies):
             self.store, members, asked.plan(), options, encoder_id=space, on_step=on_step
         )
 
+    @audited(Action.WRITE, "name", "predictors")
     def save_survival_model(
         self, result: SurvivalResult, name: str, predictors: str | None = None
     ) -> SavedModel:
@@ -78,6 +82,7 @@ class SurvivalStudies(CohortStudies):
 
         return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
 
+    @audited(Action.READ, refusals_only=True)
     def survival_models(self) -> pd.DataFrame:
         """Describe the saved models, one a row, by name."""
         return listing(
@@ -90,6 +95,7 @@ class SurvivalStudies(CohortStudies):
             },
         )
 
+    @audited(Action.ANALYSE, "model")
     def predict_survival(
         self,
         model: str,
@@ -104,6 +110,7 @@ class SurvivalStudies(CohortStudies):
         members, space = self._studied(cohort, encoder)
         return predict(self.store, saved, members, encoder_id=space)
 
+    @audited(Action.ANALYSE, "model")
     def validate_survival(
         self,
         model: str,
@@ -126,6 +133,7 @@ class SurvivalStudies(CohortStudies):
             trained_on=self._trained_on(space, members),
         )
 
+    @audited(Action.ANALYSE, "endpoint", "k")
     def outcomes_like(
         self,
         study_uid: str | None = None,
@@ -179,6 +187,7 @@ class SurvivalStudies(CohortStudies):
             # The exam may be newer than the cohort.
             with self.snapshot() as snapshot:
                 query = like.query_of_study(snapshot, self._may_be(study_uid), encoder_id=space)
+                note(query_uid=query.study_uid)
         elif vector is not None and study_uid is None:
             query = like.query_of_vector(vector)
         else:

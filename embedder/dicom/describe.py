@@ -149,6 +149,31 @@ def frame_time_ms(data: Attributes) -> float | None:
     return next((ms for ms in candidates if ms is not None and low <= ms <= high), None)
 
 
+def frame_starts_ms(data: Attributes, n_frames: int) -> list[float] | None:
+    """Give when each frame begins, and when the last one ends; None when the header is silent.
+
+    Parameters
+    ----------
+    data : Attributes
+    n_frames : int
+
+    Returns
+    -------
+    list of float, n_frames + 1 long, or None
+        Milliseconds from the first frame, ascending.  By FrameTimeVector where it alone tells the
+        frame time and is sane; the last frame then lasts as long as the others do on average.
+    """
+    step = frame_time_ms(data)
+    if step is None:
+        return None
+    low, high = FRAME_TIME_MS
+    steps = data.numbers("FrameTimeVector")[1:]
+    by_vector = step != data.number("FrameTime") and len(steps) == n_frames - 1
+    if not (by_vector and steps and all(low <= each <= high for each in steps)):
+        steps = [step] * (n_frames - 1)
+    return list(itertools.accumulate([*steps, step], initial=0.0))
+
+
 def _per_second(rate: float | None) -> float | None:
     return 1000 / rate if rate else None
 

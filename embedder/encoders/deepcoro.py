@@ -208,6 +208,32 @@ class DeepCoroEncoder:
                 joint = self._model.aggregator(pooled[None])[0]
             return _to_numpy(F.normalize(joint, dim=0))
 
+    def encode_studies(self, studies: Sequence[VideoVectors]) -> NDArray[np.float32]:
+        """Combine the videos of each of several studies, those of as many videos at once.
+
+        Returns
+        -------
+        float32 array of shape (studies, 512)
+            L2-normalised.  What shares the batch moves a row by float32 rounding.
+
+        Raises
+        ------
+        UsageError
+            A study has no video, or more than the aggregator has positions for.
+        """
+        out = np.empty((len(studies), self.spec.dim), np.float32)
+        if self.spec.study_rule == "mean" or not all(len(each.pooled) for each in studies):
+            for row, each in enumerate(studies):
+                out[row] = self.encode_study(each)
+            return out
+        with full_precision():
+            padded = [self._padded(torch.tensor(s.pooled, device=self._device)) for s in studies]
+            for length in {len(each) for each in padded}:
+                rows = [row for row, each in enumerate(padded) if len(each) == length]
+                joint = self._model.aggregator(torch.stack([padded[row] for row in rows]))
+                out[rows] = _to_numpy(F.normalize(joint, dim=1))
+        return out
+
     def encode_findings(self, videos: VideoVectors) -> Findings | None:
         """Say what is found in one study's videos, in their order; None without heads.
 

@@ -180,7 +180,7 @@ def find_encoder(name_or_path: str, encoders_dir: Path) -> Path:
         )
     known = ", ".join(folder.name for folder in _all_folders(encoders_dir))
     raise NotFoundError(
-        f"no encoder {name_or_path!r} in {encoders_dir}",
+        f"no encoder {name_or_path!r}",
         f"known: {known}" if known else f"there is none yet: {_IMPORT}",
     )
 

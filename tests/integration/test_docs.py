@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from angioatlas.cli.reference import commands, pages
+from api import reference
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -14,6 +15,12 @@ DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 @pytest.mark.parametrize("name", sorted(pages()))
 def test_generated_page_is_current(name):
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name]
+
+
+def test_the_page_of_routes_is_current(tmp_path, capsys):
+    assert reference.main("--check", ROOT / "docs") == 0
+    assert reference.main("--check", tmp_path) == 1
+    assert "make docs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["core", "store", "embedder", "index", "analytics", "phantom", "angioatlas"]
+PACKAGES = ["core", "store", "embedder", "index", "analytics", "phantom", "angioatlas", "api"]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -36,6 +36,9 @@ class TinyEncoder:
         mean: NDArray[np.float32] = _normalised(videos.embedding.mean(axis=0)[None])[0]
         return mean
 
+    def encode_studies(self, studies: Sequence[VideoVectors]) -> NDArray[np.float32]:
+        return np.stack([self.encode_study(each) for each in studies])
+
     def encode_findings(self, videos: VideoVectors) -> Findings | None:
         return None
 

@@ -131,6 +131,39 @@ class CompactEncoder:
             pooled = torch.tensor(videos.pooled, device=self._device)[None]
             return _to_numpy(F.normalize(self._space.aggregator(pooled, _all(pooled))[0], dim=0))
 
+    def encode_studies(self, studies: Sequence[VideoVectors]) -> NDArray[np.float32]:
+        """Combine the videos of each of several studies at once.
+
+        Parameters
+        ----------
+        studies : sequence of VideoVectors
+            At least one video each.
+
+        Returns
+        -------
+        float32 array of shape (studies, 512)
+            L2-normalised.  What shares the batch moves a row by float32 rounding.
+
+        Raises
+        ------
+        UsageError
+            A study has no video.
+        """
+        counts = np.array([len(each.pooled) for each in studies], np.int64)
+        if not len(counts):
+            return np.empty((0, self.spec.dim), np.float32)
+        if not counts.all():
+            raise UsageError("a study without videos has no vector", "offer at least one video")
+        present = np.arange(counts.max()) < counts[:, None]
+        pooled = np.zeros((*present.shape, self.spec.dim), np.float32)
+        pooled[present] = np.concatenate([each.pooled for each in studies])
+        with full_precision():
+            joint = self._space.aggregator(
+                torch.from_numpy(pooled).to(self._device),
+                torch.from_numpy(present).to(self._device),
+            )
+            return _to_numpy(F.normalize(joint, dim=1))
+
     def encode_findings(self, videos: VideoVectors) -> Findings | None:
         """Say what is found in one study's videos, in any order.
 

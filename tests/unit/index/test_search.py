@@ -50,6 +50,14 @@ def test_the_best_hit_of_a_vector_is_itself():
     assert hits.scores[0] == pytest.approx(1, abs=1e-6)
 
 
+def test_vectors_are_read_from_the_index_and_from_what_it_lacks():
+    old = VectorIndex.build(KEYS.take(np.arange(0, 200, 2)), VECTORS[::2], info=INDEX.info)
+    attached = Searchable.attach(old, KEYS, lambda rows: VECTORS[rows])
+    rows = np.array([199, 0, 7, 8, 8])
+    assert (attached.read(rows) == VECTORS[rows]).all()
+    assert attached.read(rows[:0]).shape == (0, 512)
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_several_queries_are_answered_one_by_one(n):
     queries = vectors(*[f"q{i}" for i in range(n)])

@@ -170,3 +170,17 @@ def test_full_precision_puts_the_switches_back():
         torch.set_float32_matmul_precision(before[1])
     assert torch.backends.cudnn.allow_tf32 == before[0]
     assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"study_rule": "mean"}, {"padding": "unmasked", "padded_videos": 2}]
+)
+def test_several_studies_at_once_are_what_each_is_alone(golden_videos, how):
+    made = encoder(**how)
+    studies = [rows(golden_videos, *which) for which in ((0, 1, 2), (1,), (2, 0), (2, 1, 0))]
+    found = made.encode_studies(studies)
+    for row, study in zip(found, studies, strict=True):
+        assert relative_l2(row, made.encode_study(study)) <= 1e-5
+    assert made.encode_studies([]).shape == (0, 512)
+    with pytest.raises(UsageError, match="without videos has no vector"):
+        made.encode_studies([studies[0], rows(golden_videos)])

@@ -27,7 +27,7 @@ from embedder.encoders.registry import (
     load_text_encoder,
     read_spec,
 )
-from embedder.encoders.spec import Coverage, Encoder, FileRef, TextEmbedder
+from embedder.encoders.spec import Coverage, Encoder, FileRef, TextEmbedder, VideoVectors
 from embedder.encoders.verify import verify_encoder
 from embedder.sampling import ClipRule
 from tests.support.compact import untrained_models, write_untrained
@@ -305,3 +305,18 @@ def test_nothing_can_be_added_to_it(folder):
     with pytest.raises(UsageError, match="its parts were trained together"):
         add_to_encoder(folder, ["heads.pt"], options=ImportOptions())
     assert json.loads((folder / "encoder.json").read_text()) == before
+
+
+def test_several_studies_at_once_are_what_each_is_alone(encoder):
+    rng = np.random.default_rng(0)
+    studies = [
+        VideoVectors(pooled, pooled)
+        for pooled in (rng.standard_normal((n, 512)).astype(np.float32) for n in (3, 1, 5, 2))
+    ]
+    found = encoder.encode_studies(studies)
+    alone = np.stack([encoder.encode_study(each) for each in studies])
+    np.testing.assert_allclose(found, alone, atol=2e-6)
+    assert encoder.encode_studies([]).shape == (0, 512)
+    nothing = VideoVectors(np.empty((0, 512), np.float32), np.empty((0, 512), np.float32))
+    with pytest.raises(UsageError, match="without videos has no vector"):
+        encoder.encode_studies([studies[0], nothing])

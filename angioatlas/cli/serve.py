@@ -1,0 +1,93 @@
+"""`angioatlas serve`: the API over HTTP."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from angioatlas.access.access import Access
+from angioatlas.cli.options import StoreOption, open_atlas
+from angioatlas.cli.output import print_notice, say
+from core.addresses import is_loopback
+from core.errors import UsageError
+
+_APP: Final = "api.serve:make_app"
+"""Named, not imported: imports go from the API to the Atlas and its commands, not back."""
+_PROTOCOL: Final = "api.protocol:PatientProtocol"
+_GRACE_S: Final = 30
+_HEAD_BYTES: Final = 16_384
+
+
+def serve(
+    store: StoreOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    insecure_local: Annotated[
+        bool,
+        typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),
+    ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Certificate chain (PEM) to serve HTTPS."),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Private key (PEM) of the certificate."),
+    ] = None,
+) -> None:
+    """Serve the API (docs/api.md).
+
+    Callers need a key: angioatlas keys create NAME --scope search.  For trying it out at this
+    machine, --insecure-local asks for none.
+
+    A first Ctrl-C (or SIGTERM) lets running requests end, for half a minute at the most.
+
+    Example: angioatlas serve --store atlas --insecure-local
+    """
+    local = is_loopback(host)
+    if insecure_local and not local:
+        raise UsageError(
+            f"--insecure-local answers anybody, and {host} may be reached from elsewhere",
+            "leave out --host, or --insecure-local",
+        )
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", "give both, or none")
+    atlas = open_atlas(store)
+    Access(atlas.settings)  # what is wrong with an identity provider's settings is said now
+    # The processes of several workers are told by their environment.
+    os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
+    os.environ["ANGIOATLAS_SERVING_INSECURE_LOCAL"] = "1" if insecure_local else "0"
+    scheme = "http" if tls_cert is None else "https"
+    if scheme == "http" and not local:
+        say(
+            "keys and pictures travel unencrypted: give --tls-cert, or put a proxy in front that "
+            "has a certificate (docs/api-security.md)",
+            stderr=True,
+        )
+    say(f"{scheme}://{host}:{port}/v1  (store version {atlas.store.latest_version})", stderr=True)
+    print_notice()
+    import uvicorn
+
+    uvicorn.run(
+        _APP,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http=_PROTOCOL,
+        ws="none",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        limit_concurrency=atlas.settings.serve.connections,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+        access_log=False,  # it has paths; the app's own log has routes
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        timeout_keep_alive=15,
+        log_level="warning",
+    )

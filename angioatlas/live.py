@@ -1,0 +1,138 @@
+"""A store as a server reads it: one snapshot that all calls share, and that follows the store.
+
+Opening a snapshot of a large store and making it ready takes seconds, so it is done in a thread of
+its own, beside the calls; they get the new one when a search of it takes milliseconds.  Only a
+deletion they wait for: the patient's rows leave the snapshot that is there, before a new one is
+opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, final
+
+from angioatlas.by_position import position_of
+from core.closing import Closing
+from core.errors import AtlasError, StoreError
+from store.snapshot import Snapshot
+from store.store import Store
+
+POLL_S: Final = 1.0
+"""Seconds between two looks at the store."""
+_PATIENCE_S: Final = 30.0
+"""How long a call waits for a snapshot without a patient who was deleted."""
+_log = logging.getLogger(__name__)
+
+Prepare = Callable[[Snapshot], None]
+"""Does for a snapshot what need not be done in a call."""
+
+
+@final
+class LiveStore(Closing):
+    """Lends the newest snapshot of a store; threads may share it.
+
+    Parameters
+    ----------
+    store : Store
+    warm : callable
+        Makes a snapshot ready before it is lent.
+    settle : callable
+        Is given a snapshot when it has been lent for the first time, for what may take long.
+    every_s : float
+        Seconds between two looks at the store.
+
+    Raises
+    ------
+    AtlasError
+        When the store cannot be read.
+    """
+
+    def __init__(
+        self, store: Store, *, warm: Prepare, settle: Prepare, every_s: float = POLL_S
+    ) -> None:
+        self._store = store
+        self._warm = warm
+        self._settle = settle
+        self._every_s = every_s
+        self._changed = threading.Condition()
+        self._is_hiding = False
+        self._stop = threading.Event()
+        self._lent: Snapshot | None = self._warmed(store.snapshot())
+        # Before there is somebody who waits.
+        self._settle(self._lent)
+        self._thread = threading.Thread(target=self._follow, name="live store", daemon=True)
+        self._thread.start()
+
+    def snapshot(self) -> Snapshot:
+        """Lend the newest snapshot that is ready; close it to give it back.
+
+        Raises
+        ------
+        StoreError
+            When this is closed, or a patient was deleted and the store cannot be read since.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_hiding or self._lent is None, _PATIENCE_S)
+            if self._lent is None:
+                raise StoreError("the store is followed no more", "open it again")
+            if self._is_hiding:
+                raise StoreError(
+                    "a patient was deleted, and the store cannot be read without them yet",
+                    "ask again; the log says what is wrong",
+                )
+            return self._lent.lend()
+
+    def close(self) -> None:
+        """Follow the store no more, and let its version go when the last call has ended."""
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_PATIENCE_S)
+        self._swap(None)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - the thread outlives whatever it meets
+                # Not the text of what is not ours: it may quote values of patients.
+                said = error.message if isinstance(error, AtlasError) else type(error).__name__
+                _log.warning("the store moved on and cannot be followed yet: %s", said)
+
+    def look(self) -> None:
+        """Look whether the store moved on, and follow it."""
+        position, lent = self._store.position(), self._lent
+        is_deleting = self._store.tombstones().unfinished() > 0
+        if lent is None or (position == position_of(lent) and lent.is_pinned is not is_deleting):
+            return
+        if is_deleting:  # whoever deletes waits until nobody reads the bytes
+            lent.unpin()
+        if position.deletions != lent.deletions:
+            with self._changed:
+                self._is_hiding = True
+            self._swap(self._warmed(lent.hiding(self._store.tombstones())))
+        ready = self._warmed(self._store.snapshot())
+        self._swap(ready)
+        if is_deleting:
+            ready.unpin()
+        else:
+            self._settle(ready)
+
+    def _warmed(self, snapshot: Snapshot) -> Snapshot:
+        try:
+            self._warm(snapshot)
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot
+
+    def _swap(self, ready: Snapshot | None) -> None:
+        with self._changed:
+            before, self._lent = self._lent, None if self._stop.is_set() else ready
+            self._is_hiding = False
+            self._changed.notify_all()
+            if self._lent is None and ready is not None:  # closed while it was made ready
+                ready.close()
+        if before is not None:
+            before.close()

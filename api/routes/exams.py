@@ -1,0 +1,129 @@
+"""A new exam as the query: uploaded, compared, forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated, Final
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+
+from angioatlas.access.principal import Scope
+from angioatlas.new_exam import ExamLimits
+from api.callers import Caller, CallersAtlas
+from api.jobs import Job, OnProgress
+from api.routes.search import similar_answer
+from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, SimilarStudies
+from api.state import state_of
+from core.errors import TooLargeError
+from core.schema import StudyScore
+
+router = APIRouter(prefix="/v1", tags=["search"])
+MOST_WAIT_S: Final = 60.0
+_LOOK_S: Final = 0.05
+
+
+@router.post(
+    "/exams:similar",
+    responses={
+        202: {
+            "model": ExamJob,
+            "description": "It takes longer; ask again at `Location`.",
+            "headers": {
+                "Location": {"description": "The job.", "schema": {"type": "string"}},
+            },
+        }
+    },
+)
+async def similar_to_exam(
+    request: Request,
+    response: Response,
+    atlas: CallersAtlas,
+    who: Caller,
+    files: Annotated[list[UploadFile], File(min_length=1, description="DICOM files of one study.")],
+    k: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
+    where: Annotated[str | None, Form(max_length=MOST_TEXT)] = None,
+    exclude_same_patient: Annotated[bool, Form()] = True,
+    one_per_patient: Annotated[bool, Form()] = False,
+    explain: Annotated[bool, Form()] = True,
+    score: Annotated[StudyScore, Form()] = StudyScore.AUTO,
+    wait: Annotated[
+        float, Query(ge=0, le=MOST_WAIT_S, description="Seconds to wait for the answer.")
+    ] = 20.0,
+) -> ExamJob:
+    """Rank the studies most similar to an exam that is not in the store, and stays out of it."""
+    who.require(Scope.SEARCH)
+    state, serve = state_of(request), atlas.settings.serve
+    if len(files) > serve.upload_files:
+        raise TooLargeError(
+            f"{len(files)} files were sent; at the most {serve.upload_files} are taken",
+            "send fewer of the exam's cines",
+        )
+    limits = ExamLimits(serve.upload_frames, serve.upload_megapixels * 10**6)
+    folder = await asyncio.to_thread(_kept, files, atlas.settings.state_dir / "uploads")
+
+    def work(on_progress: OnProgress) -> str:
+        try:
+            found = atlas.similar_to_files(
+                [folder],
+                k=k,
+                where=where,
+                exclude_same_patient=exclude_same_patient,
+                one_per_patient=one_per_patient,
+                explain=explain,
+                score=score,
+                on_progress=on_progress,
+                limits=limits,
+            )
+            return SimilarStudies(**similar_answer(found)).model_dump_json()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    try:
+        job = state.jobs.begin(who.id, work)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    until = asyncio.get_running_loop().time() + wait
+    while True:
+        found = state.jobs.get(job, who.id)
+        if found.status.ended or asyncio.get_running_loop().time() >= until:
+            break
+        await asyncio.sleep(_LOOK_S)
+    if not found.status.ended:
+        response.status_code = HTTPStatus.ACCEPTED
+        response.headers["Location"] = f"/v1/jobs/{job}"
+    return _shown(found)
+
+
+@router.get("/jobs/{job_id}")
+def job(job_id: str, request: Request, who: Caller) -> ExamJob:
+    """Tell where the comparison of an uploaded exam stands, and what it found."""
+    return _shown(state_of(request).jobs.get(job_id, who.id))
+
+
+def _shown(found: Job) -> ExamJob:
+    done = found.status == "done"
+    return ExamJob(
+        job_id=found.id,
+        status=found.status,
+        phase=found.phase,
+        done=found.done,
+        total=found.total,
+        answer=SimilarStudies.model_validate(found.answer) if done else None,
+        failure=None if done else found.answer,
+    )
+
+
+def _kept(files: Sequence[UploadFile], uploads: Path) -> Path:
+    """Copy what was sent into a folder of its own, under names of ours."""
+    uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(mkdtemp(dir=uploads))
+    for number, sent in enumerate(files):
+        with (folder / f"{number:04d}").open("wb") as file:
+            shutil.copyfileobj(sent.file, file, 2**20)
+    return folder

@@ -1,0 +1,37 @@
+"""The app as a server process makes it, of settings and of what `angioatlas serve` was told."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+from fastapi import FastAPI
+
+from angioatlas.atlas import Atlas
+from api.app import create_app
+from core.errors import UsageError
+from core.settings import load_settings
+
+INSECURE: Final = "ANGIOATLAS_SERVING_INSECURE_LOCAL"
+"""Set by `angioatlas serve --insecure-local` for its processes; no setting, so that no
+configuration can leave a server open."""
+
+
+def make_app() -> FastAPI:
+    """Make the app of the configured store.
+
+    Raises
+    ------
+    UsageError
+        No store is configured.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = load_settings()
+    if settings.store is None:
+        raise UsageError("no store is named", "angioatlas serve --store FOLDER")
+    return create_app(
+        Atlas.open(settings.store, settings=settings),
+        settings,
+        insecure=os.environ.get(INSECURE) == "1",
+    )
