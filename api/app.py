@@ -11,6 +11,7 @@ Research use only.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -30,8 +31,11 @@ from api.observe import Observed
 from api.problems import add_handlers
 from api.routes import exams, pictures, search, service, store, studies
 from api.state import State
+from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
 from core.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> FastAPI:
@@ -104,5 +108,9 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
 
 
 def _warm(state: State) -> None:
-    state.atlas.follow()
-    state.ready.set()
+    try:
+        state.atlas.follow()
+    except AtlasError as error:  # it stays not ready, and the log says why
+        _log.error("the store cannot be made ready: %s", error.message)
+    else:
+        state.ready.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import time
 
@@ -187,11 +188,16 @@ def test_a_head_must_arrive_in_time(address, monkeypatch):
                 slow.sendall(b"X: y\r\n")  # every byte in time, and yet no end
                 time.sleep(0.05)
         assert time.monotonic() - began < 6
-    with connected(address) as patient:  # between requests there is more time than in them
+    # Between requests there is more time than in them.
+    with contextlib.closing(http.client.HTTPConnection(address.removeprefix("http://"))) as patient:
+        used = []
         for _ in range(2):
-            patient.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert status_of(patient) == 200
+            patient.request("GET", "/healthz")
+            answer = patient.getresponse()
+            assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
+            used.append(patient.sock)
             time.sleep(1.2)
+    assert used[0] is used[1] is not None
 
 
 def test_a_refused_body_must_end(address, monkeypatch):
