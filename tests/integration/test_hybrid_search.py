@@ -131,7 +131,8 @@ def test_what_cannot_be_asked(atlas, tmp_path):
     assert "labels import" in error.value.hint
 
 
-def test_a_purge_leaves_no_word_of_the_patient(tmp_path):
+def test_a_purge_leaves_no_word_of_the_patient(tmp_path, monkeypatch):
+    monkeypatch.setattr("angioatlas.atlas._READERS_S", 0.1)
     state = tmp_path / "state"
     store = reported_store(tmp_path / "s", STUDIES, {"1.2": REPORTS["1.2"]}, encoder_id=SPACE)
     atlas = Atlas(store, load_settings(state_dir=state))
