@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
+from angioatlas.by_position import position_of
 from angioatlas.cohort_studies import CohortStudies
-from angioatlas.filters import rows_where
+from angioatlas.filters import HIDDEN, rows_where
 from angioatlas.spaces import choose_space
 from core.errors import NotFoundError
 from core.labels import LabelKind
@@ -21,9 +22,6 @@ from core.schema import UID_COLUMN, Level
 from store import sorted_rows
 from store.snapshot import Snapshot
 from store.store import Position
-
-_HIDDEN: Final = {"commit_id", "input_hash", "source_uri"}
-"""The store's own business, or may name a patient."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ def _of_labels(rows: pa.Table) -> list[str]:
 
 def _shown(snapshot: Snapshot, level: Level) -> pa.Table:
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    return table.select([name for name in table.column_names if name not in _HIDDEN])
+    return table.select([name for name in table.column_names if name not in HIDDEN])
 
 
 class Browsing(CohortStudies):
@@ -261,4 +259,4 @@ class Browsing(CohortStudies):
     def position(self) -> Position:
         """Return where the version that this Atlas reads stands."""
         with self.snapshot() as snapshot:
-            return Position(snapshot.version, snapshot.deletions)
+            return position_of(snapshot)

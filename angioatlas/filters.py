@@ -20,7 +20,7 @@ from store.tables import schema_of
 
 ALIASES: Final = {"age": "patient_age_years", "sex": "patient_sex", "date": "study_date"}
 """Short names that a predicate may use."""
-_HIDDEN: Final = ("commit_id", "input_hash", "source_uri")
+HIDDEN: Final = ("commit_id", "input_hash", "source_uri")
 """Columns of videos that are the store's own, or may name patients."""
 
 
@@ -29,7 +29,7 @@ def filter_schema(snapshot: Snapshot, level: Level, *, encoder_id: str) -> pa.Sc
     studies = view_schema(snapshot, encoder_id=encoder_id)
     if level is Level.STUDY:
         return studies
-    own = [field for field in schema_of("videos") if field.name not in _HIDDEN]
+    own = [field for field in schema_of("videos") if field.name not in HIDDEN]
     names = {field.name for field in own}
     return pa.schema([*own, *(field for field in studies if field.name not in names)])
 

@@ -6,16 +6,17 @@ Pictures are drawn from the file that was embedded, byte for byte, or from a kno
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
+from angioatlas.by_position import ByPosition
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.picture_cache import PictureCache, picture_name
 from angioatlas.workshop import Workshop
@@ -26,7 +27,8 @@ from core.uris import path_of
 from embedder.inputs import CineFile
 from embedder.pictures import Drawing, Kind, check_encoder
 from store.snapshot import Snapshot
-from store.store import Position, Store
+from store.sorted_rows import row_of
+from store.store import Store
 
 LEAST_HEIGHT: Final = 16
 THUMBNAIL_HEIGHT: Final = 256
@@ -55,8 +57,8 @@ class Pictures(CohortStudies):
         )
         self._workshop = Workshop(settings.limits)
         self._drawing = threading.Lock()
-        self._videos = _Kept(lambda snapshot: snapshot.videos().select(_OF_VIDEO))
-        self._inputs = _Kept(lambda snapshot: snapshot.inputs().select(_OF_INPUT))
+        # A page shows many pictures of one position of the store.
+        self._tables: ByPosition[pa.Table] = ByPosition()
 
     @audited(Action.READ, "height")
     def cine(self, sop_uid: str, *, height: int | None = None) -> Path:
@@ -121,7 +123,7 @@ class Pictures(CohortStudies):
             found = self._pictures.find(name)
             if found is not None:
                 return found
-            sources = list(_sources(self._inputs.of(snapshot), video))
+            sources = list(_sources(self._kept("inputs", snapshot), video))
         # The snapshot is let go: drawing may take a while, and a purge waits for no reader.
         if kind == "mp4":
             check_encoder()
@@ -136,13 +138,21 @@ class Pictures(CohortStudies):
         return path
 
     def _video(self, snapshot: Snapshot, sop_uid: str) -> dict[str, Any]:
-        videos = self._videos.of(snapshot)
+        videos = self._kept("videos", snapshot)
         for uid in self._may_be(sop_uid):
-            row = pc.index(videos["sop_uid"], uid).as_py()
-            if row >= 0:
+            row = row_of(videos["sop_uid"], uid)
+            if row is not None:
                 found: dict[str, Any] = videos.slice(row, 1).to_pylist()[0]
                 return found
         raise _no_video(sop_uid, snapshot.version)
+
+    def _kept(self, name: Literal["videos", "inputs"], snapshot: Snapshot) -> pa.Table:
+        table = self._tables.get(name, snapshot)
+        if table is None:
+            read = snapshot.videos if name == "videos" else snapshot.inputs
+            table = read().select(_OF_VIDEO if name == "videos" else _OF_INPUT)
+            self._tables.put(name, snapshot, table)
+        return table
 
     def _draw(
         self,
@@ -160,22 +170,6 @@ class Pictures(CohortStudies):
             except InputRefused as refusal:
                 refusals.append(refusal)
         raise _cannot_be_shown(video["sop_uid"], refusals)
-
-
-class _Kept:
-    """A table of the snapshot that was asked for last: a page shows many pictures of one."""
-
-    def __init__(self, read: Callable[[Snapshot], pa.Table]) -> None:
-        self._read = read
-        self._ready: tuple[Position, pa.Table] | None = None
-
-    def of(self, snapshot: Snapshot) -> pa.Table:
-        """Return the table, read again when the store moved on."""
-        position = Position(snapshot.version, snapshot.deletions)
-        ready = self._ready
-        if ready is None or ready[0] != position:
-            self._ready = ready = (position, self._read(snapshot))
-        return ready[1]
 
 
 def _sources(inputs: pa.Table, video: dict[str, Any]) -> Iterator[tuple[str, str]]:

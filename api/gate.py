@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem
@@ -45,40 +47,39 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if _too_large(scope["headers"]):
-            answer = problem(
-                Request(scope),
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "headers_too_large",
-                "the headers are too many, or too large",
-            )
-            await answer(scope, receive, send)
-            return
-        if not self._is_served(headers.get("host", "")):
-            answer = problem(
-                Request(scope),
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "unknown_host",
-                "this server does not answer under that name",
-                hint="its names are the setting serve.hosts",
-            )
-            await answer(scope, receive, send)
-            return
-        if "content-length" in headers and "transfer-encoding" in headers:
-            # Two ends of one body (RFC 9112, 6.1): the proxy in front may have seen the other.
-            answer = problem(
-                Request(scope),
-                HTTPStatus.BAD_REQUEST,
-                "bad_request",
-                "Content-Length and Transfer-Encoding do not go together",
-                headers={"Connection": "close"},
-            )
-            await answer(scope, receive, send)
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
             return
         upload = scope["path"] == UPLOAD_PATH
         most, seconds = self.upload if upload else (MOST_JSON_BYTES, BODY_SECONDS)
         receive = _bounded(receive, headers.get("content-length"), most, seconds)
         await self.app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        refused = partial(problem, Request(scope))
+        if _too_large(scope["headers"]):
+            return refused(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "the headers are too many, or too large",
+            )
+        if not self._is_served(headers.get("host", "")):
+            return refused(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "unknown_host",
+                "this server does not answer under that name",
+                hint="its names are the setting serve.hosts",
+            )
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # Two ends of one body (RFC 9112, 6.1): the proxy in front may have seen the other.
+            return refused(
+                HTTPStatus.BAD_REQUEST,
+                "bad_request",
+                "Content-Length and Transfer-Encoding do not go together",
+                headers={"Connection": "close"},
+            )
+        return None
 
     def _is_served(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host

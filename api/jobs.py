@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -96,7 +97,7 @@ class Jobs:
     def __init__(self, path: Path) -> None:
         self._file = Database(path, "list of jobs", _SCHEMA, synchronous="NORMAL")
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="job")
-        self._own = 0
+        self._places = threading.BoundedSemaphore(MOST_WAITING)
 
     def begin(self, owner: str, work: Work) -> str:
         """Let work be done, and return the id of its job.
@@ -112,10 +113,18 @@ class Jobs:
         TooManyRequestsError
             Too much waits already.
         """
-        if self._own >= MOST_WAITING:
+        if not self._places.acquire(blocking=False):
             raise TooManyRequestsError("too many exams are being read", "try again in a minute")
-        self._own += 1
         job = uuid.uuid4().hex
+        try:
+            self._write_down(job, owner)
+            self._pool.submit(self._do, job, work)
+        except BaseException:
+            self._places.release()
+            raise
+        return job
+
+    def _write_down(self, job: str, owner: str) -> None:
         with self._file.writing() as connection:
             old = (dt.datetime.now(dt.UTC) - _KEPT).isoformat()
             connection.execute("DELETE FROM jobs WHERE updated_at < ?", (old,))
@@ -123,8 +132,6 @@ class Jobs:
                 "INSERT INTO jobs VALUES (?, ?, ?, '', 0, NULL, NULL, ?)",
                 (job, owner, JobStatus.WAITING, _now()),
             )
-        self._pool.submit(self._do, job, work)
-        return job
 
     def get(self, job: str, owner: str) -> Job:
         """Return a job as it stands.
@@ -170,7 +177,7 @@ class Jobs:
         except Exception as error:  # noqa: BLE001 - whatever it was, who waits must learn of it
             answer, status = json.dumps(asdict(public(error, job))), JobStatus.FAILED
         finally:
-            self._own -= 1
+            self._places.release()
         with self._file.writing() as connection:
             connection.execute(
                 "UPDATE jobs SET status = ?, answer = ?, updated_at = ? WHERE id = ?",

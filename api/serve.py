@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Final
 
 from fastapi import FastAPI
 
 from angioatlas.atlas import Atlas
+from angioatlas.cli.serve import INSECURE
 from api.app import create_app
 from core.errors import UsageError
 from core.settings import load_settings
-
-INSECURE: Final = "ANGIOATLAS_SERVING_INSECURE_LOCAL"
-"""Set by `angioatlas serve --insecure-local` for its processes; no setting, so that no
-configuration can leave a server open."""
 
 
 def make_app() -> FastAPI:

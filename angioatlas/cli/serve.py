@@ -14,6 +14,9 @@ from angioatlas.cli.output import print_notice, say
 from core.addresses import is_loopback
 from core.errors import UsageError
 
+INSECURE: Final = "ANGIOATLAS_SERVING_INSECURE_LOCAL"
+"""Set by `--insecure-local` for the processes that serve; no setting, so that no configuration can
+leave a server open."""
 _APP: Final = "api.serve:make_app"
 """Named, not imported: imports go from the API to the Atlas and its commands, not back."""
 _PROTOCOL: Final = "api.protocol:PatientProtocol"
@@ -60,7 +63,7 @@ def serve(
     Access(atlas.settings)  # what is wrong with an identity provider's settings is said now
     # The processes of several workers are told by their environment.
     os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
-    os.environ["ANGIOATLAS_SERVING_INSECURE_LOCAL"] = "1" if insecure_local else "0"
+    os.environ[INSECURE] = "1" if insecure_local else "0"
     scheme = "http" if tls_cert is None else "https"
     if scheme == "http" and not local:
         say(
