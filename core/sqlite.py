@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 PATIENCE_S: Final = 30.0
 """How long a process waits for another one's lock."""
+
+_making: Final = threading.Lock()
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -24,9 +27,7 @@ def connect(path: Path) -> sqlite3.Connection:
     OSError, sqlite3.Error
         For the caller to translate.
     """
-    # SQLite gives its -wal and -shm files the mode of the database, so the mode has to be right
-    # before SQLite sees the file.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    _make(path)
     # One connection may serve several threads, one at a time: who shares it holds a lock.
     connection = sqlite3.connect(
         path, isolation_level=None, timeout=PATIENCE_S, check_same_thread=False
@@ -51,6 +52,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _make(path: Path) -> None:
+    # SQLite gives its -wal and -shm files the mode of the database, so the mode has to be right
+    # before SQLite sees the file.  A file that is there is never opened here: to close it would
+    # drop the POSIX locks of every connection that this process has to it, and another process
+    # would then take itself for the last user and remove the journal.  Nor may a thread have a
+    # connection before the one that makes the file has closed it.
+    with _making:
+        if not path.exists():
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
