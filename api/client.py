@@ -18,13 +18,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, final
-from urllib.parse import quote
-
-import httpx2
+from typing import Final, TypeVar, Unpack, final
 
 from api.client_answers import ApiError, reached, read, require_success
+from api.client_connection import Connection, given, in_path
 from api.client_options import (
     CaseOptions,
     ExamOptions,
@@ -60,7 +57,7 @@ _ASK_EVERY_S: Final = 0.25
 
 
 @final
-class Client:
+class Client(Connection):
     """The API of one server.
 
     One client may be used by several threads; close it, or use it as a context.
@@ -76,34 +73,6 @@ class Client:
     transport : httpx2.BaseTransport, optional
         For certificates, proxies and retries of your own.
     """
-
-    def __init__(
-        self,
-        address: str,
-        key: str | None = None,
-        *,
-        timeout_s: float = 60.0,
-        transport: httpx2.BaseTransport | None = None,
-    ) -> None:
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._http = httpx2.Client(
-            base_url=address, headers=headers, timeout=timeout_s, transport=transport
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
 
     # Searches
 
@@ -203,7 +172,7 @@ class Client:
 
     def job(self, job_id: str) -> ExamJob:
         """Tell where the comparison of an exam stands, and what it found."""
-        return self._get(f"/v1/jobs/{_in_path(job_id)}", ExamJob)
+        return self._get(f"/v1/jobs/{in_path(job_id)}", ExamJob)
 
     # What the store holds
 
@@ -223,26 +192,26 @@ class Client:
 
     def study(self, study_uid: str) -> Study:
         """Return one study."""
-        return self._get(f"/v1/studies/{_in_path(study_uid)}", Study)
+        return self._get(f"/v1/studies/{in_path(study_uid)}", Study)
 
     def videos_of_study(self, study_uid: str) -> list[Video]:
         """Return the videos of a study."""
-        return self._get(f"/v1/studies/{_in_path(study_uid)}/videos", list[Video])
+        return self._get(f"/v1/studies/{in_path(study_uid)}/videos", list[Video])
 
     def findings(
         self, study_uid: str, *, encoder: str | None = None, heads: str | None = None
     ) -> StudyFindings:
         """Return what finding heads say of each segment of a study."""
-        at = f"/v1/studies/{_in_path(study_uid)}/findings"
+        at = f"/v1/studies/{in_path(study_uid)}/findings"
         return self._get(at, StudyFindings, encoder=encoder, heads=heads)
 
     def timeline(self, study_uid: str) -> PatientTimeline:
         """Return what is known of the patient of a study."""
-        return self._get(f"/v1/studies/{_in_path(study_uid)}/timeline", PatientTimeline)
+        return self._get(f"/v1/studies/{in_path(study_uid)}/timeline", PatientTimeline)
 
     def video(self, sop_uid: str) -> Video:
         """Return one video."""
-        return self._get(f"/v1/videos/{_in_path(sop_uid)}", Video)
+        return self._get(f"/v1/videos/{in_path(sop_uid)}", Video)
 
     def cine(self, sop_uid: str, file: Path, *, height: int | None = None) -> Path:
         """Write a cine as an MP4 file; it appears once it is whole.
@@ -253,9 +222,9 @@ class Client:
             The file cannot be written.
         """
         part = file.with_name(f"{file.name}.part")
-        at = f"/v1/videos/{_in_path(sop_uid)}/cine.mp4"
+        at = f"/v1/videos/{in_path(sop_uid)}/cine.mp4"
         try:
-            with reached(), self._http.stream("GET", at, params=_given(height=height)) as answer:
+            with reached(), self._http.stream("GET", at, params=given(height=height)) as answer:
                 require_success(answer)
                 with part.open("wb") as out:
                     for piece in answer.iter_bytes():
@@ -266,8 +235,8 @@ class Client:
 
     def thumbnail(self, sop_uid: str, *, height: int | None = None) -> bytes:
         """Return the middle frame of a cine as JPEG."""
-        at = f"/v1/videos/{_in_path(sop_uid)}/thumbnail.jpg"
-        return self._send("GET", at, params=_given(height=height)).content
+        at = f"/v1/videos/{in_path(sop_uid)}/thumbnail.jpg"
+        return self._send("GET", at, params=given(height=height)).content
 
     def store(self) -> StoreFacts:
         """Tell what the store holds."""
@@ -293,41 +262,9 @@ class Client:
         """Return what the server counted, in Prometheus' text format."""
         return self._send("GET", "/metrics").text
 
-    def _pages(self, at: str, kind: type[T], options: ListOptions) -> Iterator[T]:
-        cursor = None
-        while True:
-            page = self._get(at, kind, **options, cursor=cursor)
-            yield page
-            cursor = page.next  # type: ignore[attr-defined]
-            if cursor is None:
-                return
-
-    def _get(self, at: str, kind: type[T], **params: Any) -> T:
-        return self._ask("GET", at, kind, params=_given(**params))
-
-    def _post(self, at: str, body: dict[str, Any], kind: type[T]) -> T:
-        return self._ask("POST", at, kind, json=body)
-
-    def _ask(self, method: str, at: str, kind: type[T], **sent: Any) -> T:
-        return read(self._send(method, at, **sent), kind)
-
-    def _send(self, method: str, at: str, **sent: Any) -> httpx2.Response:
-        with reached():
-            answer = self._http.request(method, at, **sent)
-            require_success(answer)
-        return answer
-
-
-def _given(**params: Any) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if value is not None}
-
 
 def _as_form(options: ExamOptions) -> dict[str, str]:
     return {
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in options.items()
     }
-
-
-def _in_path(name: str) -> str:
-    return quote(name, safe="")
