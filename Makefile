@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo serve test test-slow api-contract coverage check format docs bench \
-  bench-index bench-live phantom-encoder phantom-retrieval bench-studies clean
+  bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -40,7 +40,7 @@ test-slow: $(INSTALLED)  ## run the long tests: fuzzing, many kills, large store
 	$(BIN)/python -m pytest -m slow -o timeout=3600 --durations=25
 
 api-contract: $(INSTALLED)  ## send the API 20,000 requests made from its description; half an hour
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -s tests/property/test_api_contract.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist load -rP tests/property/test_api_contract.py
 
 coverage: $(INSTALLED)  ## run the default tests and measure branch coverage (floor 90 %)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) --cov --cov-fail-under=90
@@ -70,6 +70,9 @@ bench-index: $(INSTALLED)  ## measure kinds of index on 200,000 and 1,000,000 ve
 
 bench-live: $(INSTALLED)  ## measure a live Atlas of 200,000 studies; some minutes
 	$(BIN)/python -m benchmarks.live --record
+
+bench-served: $(INSTALLED)  ## measure a server of 200,000 studies, asked by 16 clients; ten minutes
+	$(BIN)/python -m benchmarks.served --record
 
 PHANTOM_WORK ?= build/phantom-mini
 # glibc hands large blocks back to the system after every step and fetches them again: 15 % slower.

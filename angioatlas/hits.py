@@ -182,5 +182,6 @@ def facts(
     shown = table.select(_SHOWN[level]).take(pa.array(at))
     for place, (name, values) in enumerate((before or {}).items()):
         shown = shown.add_column(place, name, pa.array(values))
-    frame: pd.DataFrame = shown.to_pandas()
+    # So few rows are not worth other threads.
+    frame: pd.DataFrame = shown.to_pandas(use_threads=False)
     return frame

@@ -10,8 +10,8 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,10 +27,12 @@ from index.faiss_index import ABOUT_FILE, IndexInfo, VectorIndex
 from index.keys import Keys
 from index.search import Searchable
 from index.tuning import choose_kind
+from store.locks import try_lock
 from store.snapshot import Snapshot
 
 _STALE_SHARE: Final = 0.1
 """Share of rows that may be missing from an index, or dead in it, before it is built again."""
+_LOCK: Final = "lock"
 _log = logging.getLogger(__name__)
 
 TextVectors = Callable[[str], NDArray[np.float32] | None]
@@ -226,13 +228,31 @@ class IndexCache:
 
         def build() -> None:
             try:
-                with self._reopen() as snapshot:
-                    self.build(snapshot, encoder_id, level, kind=kind)
+                with self._alone(encoder_id, level) as is_ours:
+                    if is_ours:
+                        with self._reopen() as snapshot:
+                            self.build(snapshot, encoder_id, level, kind=kind)
             except AtlasError as error:  # the old index still answers; the next commit tries again
                 _log.warning("an index was not built again: %s", error.message)
 
         self._builders[which] = threading.Thread(target=build, name="index", daemon=True)
         self._builders[which].start()
+
+    @contextmanager
+    def _alone(self, encoder_id: str, level: Level) -> Iterator[bool]:
+        """Tell whether no other process of this server builds the index already."""
+        folder = self._place(encoder_id, level)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _LOCK).touch()
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
+        lock = try_lock(folder / _LOCK, exclusive=True)
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                lock.release()
 
     def saved(self) -> list[IndexFacts]:
         """Describe the saved indexes that can be read."""

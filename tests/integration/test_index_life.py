@@ -44,6 +44,10 @@ def commit(store, cycle):
         writer.commit(batch(studies_of(cycle)))
 
 
+def builders():
+    return sum(thread.name == "index" for thread in threading.enumerate())
+
+
 @pytest.mark.parametrize("kind", [Kind.EXACT, Kind.COMPRESSED, Kind.HNSW])
 def test_queries_at_full_speed_through_twenty_cycles(tmp_path, kind):
     """Appends, re-embeddings, deletions, rebuilds and swaps go on while queries run.
@@ -108,7 +112,7 @@ def test_a_stale_index_answers_while_a_new_one_is_built_beside_it(tmp_path, monk
         found, expected = ask(store, indexes)
         assert found == expected
         assert indexes.saved()[0].rows == 12
-    assert sum(thread.name == "index" for thread in threading.enumerate()) == 1
+    assert builders() == 1
     may_build.set()
     until = time.monotonic() + 30
     while indexes.saved()[0].rows != 24 and time.monotonic() < until:
@@ -116,6 +120,38 @@ def test_a_stale_index_answers_while_a_new_one_is_built_beside_it(tmp_path, monk
     assert indexes.saved()[0].rows == 24
     found, expected = ask(store, indexes)
     assert found == expected
+
+
+def test_of_several_processes_one_builds_and_all_follow(tmp_path, monkeypatch):
+    store = new_store(tmp_path / "s")
+    commit(store, 0)
+    # Two processes, as it were: locks are of open files, not of processes.
+    workers = [cache(store, tmp_path / "indexes", beside=True) for _ in range(2)]
+    for worker in workers:
+        ask(store, worker)
+    may_build, real, built = threading.Event(), IndexCache.build, []
+
+    def slow(self, *given, **how):
+        built.append(self)
+        assert may_build.wait(30)
+        return real(self, *given, **how)
+
+    monkeypatch.setattr(IndexCache, "build", slow)
+    commit(store, 1)
+    for worker in workers:
+        ask(store, worker)
+    until = time.monotonic() + 30
+    while builders() > 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (len(built), builders()) == (1, 1)
+    may_build.set()
+    while workers[1].saved()[0].rows != 24 and time.monotonic() < until:
+        time.sleep(0.05)
+    for worker in workers:
+        found, expected = ask(store, worker)
+        assert found == expected
+        assert worker.saved()[0].rows == 24
+    assert len(built) == 1
 
 
 def test_without_a_thread_a_stale_index_is_built_before_the_answer(tmp_path):

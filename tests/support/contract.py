@@ -50,6 +50,8 @@ def held_to_description(
     phases: tuple[Phase, ...] = ("examples", "coverage", "fuzzing"),
     examples: int = 10,
     seed: int = 0,
+    only: str = "",
+    but: str | None = None,
 ) -> Contracted:
     """Send what a description lets one send, and what it does not, and check the answers.
 
@@ -66,6 +68,8 @@ def held_to_description(
     examples : int
         Cases of an operation when fuzzing.
     seed : int
+    only, but : str, optional
+        Regular expressions: paths that are asked, and those of them that are not.
     """
     known: tuple[Phase, ...] = ("examples", "coverage", "fuzzing", "stateful")
     config = SchemathesisConfig.from_dict(
@@ -87,7 +91,10 @@ def held_to_description(
         }
     )
     made = Contracted()
-    for event in from_schema(schemathesis.openapi.from_dict(description, config=config)).execute():
+    schema = schemathesis.openapi.from_dict(description, config=config).include(path_regex=only)
+    if but is not None:
+        schema = schema.exclude(path_regex=but)
+    for event in from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished):
             _count(event, made)
         elif isinstance(event, events.NonFatalError):
