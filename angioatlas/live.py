@@ -84,6 +84,25 @@ class LiveStore(Closing):
                 )
             return self._lent.lend()
 
+    def reach(self, version: int) -> None:
+        """Wait until a version of the store, or a newer one, is lent.
+
+        Raises
+        ------
+        StoreError
+            When it is not, after half a minute.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_at(version), _PATIENCE_S)
+            if not self._is_at(version):
+                raise StoreError(
+                    f"the store is at version {version}, which cannot be read here yet",
+                    "ask again; the log says what is wrong",
+                )
+
+    def _is_at(self, version: int) -> bool:
+        return self._lent is not None and self._lent.version >= version
+
     def close(self) -> None:
         """Follow the store no more, and let its version go when the last call has ended."""
         self._stop.set()

@@ -85,6 +85,25 @@ class Searches(CohortStudies, Closing):
         note(store_version=borrowed.version)
         return borrowed
 
+    def _reach(self, version: int) -> None:
+        """Wait until this Atlas reads a version, or a newer one, where it follows the store."""
+        if self._live is not None:
+            self._live.reach(version)
+
+    def _space_in_store(self, encoder: str | None) -> str:
+        """Return the space that is meant, which an exam is about to be put into.
+
+        Raises
+        ------
+        NotFoundError
+            The store has no vectors of that encoder.
+        """
+        # Not `self.snapshot`: what is on record is the version that comes of it.
+        with (self._live or self.store).snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
+            _require(snapshot, space)
+            return space
+
     @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
         self,
@@ -246,6 +265,7 @@ class Searches(CohortStudies, Closing):
                 space = choose_space(snapshot, encoder, self.settings)
                 encoder = encoder_handle(space, self.settings)
             space = encoder.encoder_id
+            _require(snapshot, space)
             wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)
             query = query_of_files(
                 [Path(path) for path in paths],
@@ -353,4 +373,12 @@ class Searches(CohortStudies, Closing):
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,
+        )
+
+
+def _require(snapshot: Snapshot, space: str) -> None:
+    # Before an exam is embedded for nothing.
+    if space not in snapshot.spaces():
+        raise NotFoundError(
+            f"the store has no vectors of {space}", "leave the encoder out, or name another"
         )
