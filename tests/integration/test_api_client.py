@@ -70,7 +70,7 @@ def ask_everything(client, world, folder):
     listed = {"where": "n_videos > 0", "encoder": encoder.encoder_id, "limit": 3}
     uid = client.resolve(world.study_uid, Level.STUDY).uid
     video = client.videos_of_study(uid)[0].sop_uid
-    exam = {name: value for name, value in case.items() if name != "encoder"} | {"score": "auto"}
+    exam = case | {"score": "auto"}
     job = client.send_exam([REAL_CINE], wait=30, **exam)
     calls = {
         "search_studies": ("occlusion", ranking | {"plain": True, "score": "auto"}),

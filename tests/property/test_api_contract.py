@@ -47,7 +47,7 @@ def _holds(world, **wanted: Any) -> int:
 
 
 def test_with_a_key(world):
-    token = world.tokens["reader"]
+    token = world.tokens["sender"]
     assert _holds(world, token=token, phases=("examples", "fuzzing"), examples=2) > 100
 
 
@@ -61,7 +61,7 @@ def test_without_a_key(world):
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_many_requests(world):
     phases = ("examples", "coverage", "fuzzing", "stateful")
-    token = world.tokens["reader"]
+    token = world.tokens["sender"]
     cases = _holds(world, token=token, phases=phases, examples=800)
     cases += _holds(world, phases=phases, examples=800)
     sys.stdout.write(f"{cases:,} cases in all\n")
