@@ -113,15 +113,10 @@ def test_a_server_of_the_store_is_asked_with_an_exam_that_is_not_in_it(report, s
     files = sorted(report.places.exam.iterdir())
     assert [path.name for path in files] == [f"{i + 1}.dcm" for i in range(len(files))]
     # The call that is shown is one that can be typed.
-    typed = subprocess.run(
-        ["bash", "-c", f"printf '%s\\n' {served.command}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    assert [word.removeprefix("-Ffiles=@") for word in typed if "files" in word] == [
-        *map(str, files)
-    ]
+    script = f"printf '%s\\n' {served.command}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    typed = done.stdout.splitlines()
+    assert [word for word in typed if "files" in word] == [f"-Ffiles=@{path}" for path in files]
     assert f"-Fk={HITS}" in typed
     # It is as the Atlas answers, held against the exam's own truth.
     found = atlas.similar_to_files(files, k=HITS)
@@ -146,7 +141,8 @@ def test_the_demo_as_it_is_shipped_is_right(tmp_path, monkeypatch):
         else:
             assert answer.right / HITS > 1.5 * answer.positives / answer.studies
     assert report.served is not None
-    assert report.served.answer.right >= 3 > HITS * 1.5 * report.served.answer.positives / 120
+    sent = report.served.answer
+    assert sent.right / HITS > 1.5 * sent.positives / sent.studies
     found = report.survival
     assert found is not None
     assert found.patients == report.patients
