@@ -46,7 +46,7 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format
 from core.settings import Settings, load_settings
-from store.maintain import compact, purge_patient
+from store.maintain import MaintenanceReport, compact, purge_patient
 from store.store import Store
 
 _READERS_S: Final = 30.0
@@ -330,12 +330,17 @@ class Atlas(
         if private_map.exists():
             with IdentityMap(private_map) as known:
                 known.forget(found.surrogates)
-        archive = self.settings.serve.archive_dir
-        if archive is not None:
-            forget_files(archive, found.uris)
         self._caches.clear()
         try:
-            return asdict(purge_patient(self.store, found.patient_id, wait_s=_READERS_S))
+            if self.settings.serve.archive_dir is not None:
+                forget_files(self.settings.serve.archive_dir, found.uris)
+        finally:  # whatever became of the files, the patient is found no more
+            report = self._purge(found.patient_id)
+        return asdict(report)
+
+    def _purge(self, patient_id: str) -> MaintenanceReport:
+        try:
+            return purge_patient(self.store, patient_id, wait_s=_READERS_S)
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()

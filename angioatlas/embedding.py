@@ -131,7 +131,8 @@ class Embedding(Searches):
         Raises
         ------
         UsageError
-            No folder is configured, the files are of several studies, or this reads one version.
+            No folder is configured, the files are of several studies, the predicate is none, or
+            this reads one version.
         ForbiddenError
             The principal may not search, too.
         TooLargeError, NotFoundError
@@ -146,7 +147,7 @@ class Embedding(Searches):
         if self.version is not None:
             raise UsageError(f"version {self.version} never changes", "leave the version out")
         archive = archive_of(self.settings.serve)
-        space = self._space_in_store(encoder)
+        space = self._space_to_store_in(encoder, where)
         study_uid, version = keep_exam(
             [Path(file) for file in files],
             archive=archive,

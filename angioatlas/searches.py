@@ -17,6 +17,7 @@ from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
 from angioatlas.chance import ChanceCache
 from angioatlas.cohort_studies import CohortStudies
+from angioatlas.filters import rows_where
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
@@ -90,18 +91,23 @@ class Searches(CohortStudies, Closing):
         if self._live is not None:
             self._live.reach(version)
 
-    def _space_in_store(self, encoder: str | None) -> str:
-        """Return the space that is meant, which an exam is about to be put into.
+    def _space_to_store_in(self, encoder: str | None, where: str | None) -> str:
+        """Return the space that an exam is put into, and is then asked about in.
 
         Raises
         ------
         NotFoundError
             The store has no vectors of that encoder.
+        UsageError
+            The predicate is none: once the exam is stored that would come too late.
         """
         # Not `self.snapshot`: what is on record is the version that comes of it.
         with (self._live or self.store).snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             _require(snapshot, space)
+            if where is not None:
+                keys = snapshot.keys(space, Level.STUDY)
+                rows_where(snapshot, keys, where, level=Level.STUDY, encoder_id=space)
             return space
 
     @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")

@@ -125,10 +125,15 @@ def forget_files(archive: Path, uris: Iterable[str]) -> None:
     folders = {path_of(uri).parent for uri in uris if uri.startswith(below)}
     # Somebody may have named a folder that has an archive of its own.
     ours = [each for each in folders if uri_of(each.parent) == uri_of(archive)]
-    with _written(archive):
-        for folder in ours:
-            if _FOLDER.fullmatch(folder.name) and folder.is_dir():
+    for folder in ours:
+        if _FOLDER.fullmatch(folder.name) and folder.is_dir():
+            try:
                 shutil.rmtree(folder)
+            except OSError as error:
+                raise StoreError(
+                    f"the stored exam {folder} could not be removed: {error.strerror}",
+                    "remove it by hand: nothing else knows any more whose it is",
+                ) from error
 
 
 def _check(batch: CommitBatch) -> None:

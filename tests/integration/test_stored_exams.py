@@ -232,6 +232,26 @@ def test_an_encoder_that_the_store_has_no_vectors_of(world, exam):
     assert Kept.of(world) == before
 
 
+def test_a_file_of_no_use_among_others_is_accounted_for(world, exam, tmp_path):
+    cut = tmp_path / "cut"
+    cut.write_bytes(exam[0].read_bytes()[:5000])
+    told = send(world, [exam[1], cut]).json()
+    inputs = world.atlas.inputs().set_index("uri")
+    (good,) = inputs.index[inputs["study_uid"] == told["answer"]["query_uid"]]
+    beside = {uri_of(path) for path in path_of(good).parent.iterdir()} - {good}
+    assert (inputs.loc[good, "status"], *inputs.loc[[*beside], "status"]) == (
+        "embedded",
+        "quarantined",
+    )
+
+
+def test_a_predicate_that_is_none_is_said_before_anything_is_stored(world, exam):
+    before = Kept.of(world)
+    failure = send(world, exam, where="colour = 'red'").json()["failure"]
+    assert (failure["status"], failure["code"]) == (422, "usage")
+    assert Kept.of(world) == before
+
+
 def test_a_run_that_fails_leaves_nothing(world, exam):
     before = Kept.of(world)
 
