@@ -24,7 +24,6 @@ $(INSTALLED): pyproject.toml requirements.lock
 DEMO ?= angioatlas-demo
 demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
 	$(BIN)/angioatlas demo --folder $(DEMO)
-	@echo "Ask it over HTTP: make serve, then see \"One HTTP call\" in README.md"
 
 PORT ?= 8000
 serve: $(INSTALLED)  ## serve the demo over HTTP at this machine, without keys (make demo first)

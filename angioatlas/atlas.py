@@ -23,16 +23,13 @@ import pyarrow.compute as pc
 
 from angioatlas import export as export_
 from angioatlas import findings as findings_
-from angioatlas import ingest
 from angioatlas import labels as labels_
-from angioatlas.access.access import audit_trail
 from angioatlas.access.audit import Action
-from angioatlas.access.principal import Principal
-from angioatlas.access.recording import audited, note, recorded
+from angioatlas.access.recording import audited, note
 from angioatlas.browse import Browsing
+from angioatlas.embedding import Embedding
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
-from angioatlas.ingest import EmbedOptions, EncoderHandle
 from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
@@ -40,9 +37,8 @@ from angioatlas.patients import find_patient
 from angioatlas.pictures import Pictures
 from angioatlas.probes.part import Probes
 from angioatlas.progression.part import Progression
-from angioatlas.report import EmbedReport
-from angioatlas.spaces import choose_space, encoder_handle
-from angioatlas.survey import OnProgress, no_progress
+from angioatlas.spaces import choose_space
+from angioatlas.stored_exam import forget_files
 from angioatlas.survival.part import SurvivalStudies
 from core.errors import NotFoundError
 from core.identity_map import IdentityMap
@@ -50,7 +46,7 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format
 from core.settings import Settings, load_settings
-from store.maintain import commits_since_compaction, compact, purge_patient
+from store.maintain import MaintenanceReport, compact, purge_patient
 from store.store import Store
 
 _READERS_S: Final = 30.0
@@ -58,7 +54,15 @@ _READERS_S: Final = 30.0
 
 
 class Atlas(
-    SurvivalStudies, LvefStudies, Probes, Progression, Maps, Evaluation, Browsing, Pictures
+    SurvivalStudies,
+    LvefStudies,
+    Probes,
+    Progression,
+    Maps,
+    Evaluation,
+    Browsing,
+    Pictures,
+    Embedding,
 ):
     """One store, read at one version, with the settings of this installation.
 
@@ -108,69 +112,6 @@ class Atlas(
         if follow:
             atlas.follow()
         return atlas
-
-    @staticmethod
-    def embed_into(
-        store: Path | str,
-        paths: Sequence[Path | str],
-        *,
-        encoder: str | EncoderHandle | None = None,
-        settings: Settings | None = None,
-        options: EmbedOptions | None = None,
-        on_progress: OnProgress = no_progress,
-    ) -> EmbedReport:
-        """Embed the cines under `paths` into a store, which is made when there is none.
-
-        Parameters
-        ----------
-        store : path
-            Folder of the store.
-        paths : sequence of path
-            Files, folders, DICOMDIRs.
-        encoder : str, EncoderHandle or None
-            A name, a folder, or the configured encoder.
-        settings : Settings, optional
-        options : EmbedOptions, optional
-        on_progress : callable, optional
-            Called with (phase, done, total or None).
-
-        Returns
-        -------
-        EmbedReport
-            Where every input ended.
-        """
-        settings = settings or load_settings()
-        if not isinstance(encoder, EncoderHandle):
-            encoder = encoder_handle(encoder or settings.encoder, settings)
-        options = options or EmbedOptions()
-        facts = {"use_case": "embed", "encoder_id": encoder.encoder_id}
-        with recorded(
-            audit_trail(settings),
-            Principal.local(),
-            Action.WRITE,
-            facts,
-            refusals_only=options.dry_run,
-        ):
-            report = ingest.embed(
-                store,
-                [Path(path) for path in paths],
-                encoder=encoder,
-                settings=settings,
-                options=options,
-                on_progress=on_progress,
-            )
-            if report.store_version and not report.dry_run:
-                atlas = Atlas(Store.open(store), settings)
-                if commits_since_compaction(atlas.store) >= settings.retention.compact_after:
-                    on_progress("compaction", 0, None)
-                    report.store_version = atlas.compact()["version"]
-                note(store=atlas.store.uuid, store_version=report.store_version)
-            return report
-
-    @audited(Action.WRITE)
-    def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
-        """Embed more cines into this store; see `embed_into`."""
-        return self.embed_into(self.store.path, paths, settings=self.settings, **how)
 
     @audited(Action.READ)
     def studies(self) -> pd.DataFrame:
@@ -362,6 +303,8 @@ class Atlas(
     def purge_patient(self, patient: str) -> dict[str, Any]:
         """Delete a patient: hidden at once, then from all versions, indexes and the private map.
 
+        Exams that were stored over HTTP lose their files, too; those of an archive are yours.
+
         Parameters
         ----------
         patient : str
@@ -376,20 +319,28 @@ class Atlas(
         """
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         may_be = identity.resolve_patient(patient) if identity else (patient,)
-        patient_id, surrogates = find_patient(self.store, may_be)
-        if patient_id is None:
+        found = find_patient(self.store, may_be)
+        if found is None:
             raise NotFoundError(
                 "the store has no such patient",
                 "angioatlas export lists the patient ids of the store in `studies`",
             )
-        # The private map is cleared while the store still knows what to look for in it.
+        # The private map and the files of stored exams go while the store still knows which.
         private_map = map_file(self.settings.identity_key)
         if private_map.exists():
             with IdentityMap(private_map) as known:
-                known.forget(surrogates)
+                known.forget(found.surrogates)
         self._caches.clear()
         try:
-            return asdict(purge_patient(self.store, patient_id, wait_s=_READERS_S))
+            if self.settings.serve.archive_dir is not None:
+                forget_files(self.settings.serve.archive_dir, found.uris)
+        finally:  # whatever became of the files, the patient is found no more
+            report = self._purge(found.patient_id)
+        return asdict(report)
+
+    def _purge(self, patient_id: str) -> MaintenanceReport:
+        try:
+            return purge_patient(self.store, patient_id, wait_s=_READERS_S)
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()

@@ -16,6 +16,7 @@ from typing import Any, Final
 from angioatlas.atlas import Atlas
 from angioatlas.demo_picture import Tile, frame_of, write_picture
 from angioatlas.demo_report import DemoAnswer, DemoReport, held_against
+from angioatlas.demo_served import ask_over_http
 from angioatlas.demo_settings import (
     DEMO_FILE,
     HITS,
@@ -48,6 +49,7 @@ def demo(
     *,
     settings: Settings,
     options: DemoSettings | None = None,
+    over_http: bool = True,
     on_progress: OnProgress,
 ) -> DemoReport:
     """Make the demo in a folder, or what is missing of it, and ask the questions.
@@ -59,6 +61,8 @@ def demo(
     settings : Settings
         Of its `embed` section only the device and the number of workers count.
     options : DemoSettings, optional
+    over_http : bool
+        Ask a server of the store, too.
     on_progress : callable
         Called with (phase, done, total or None).
 
@@ -68,6 +72,8 @@ def demo(
         When the folder holds something else, or another demo.
     NotFoundError
         When the encoder's weights are not here.
+    AtlasError
+        When the server does not answer.
     """
     options = options or DemoSettings()
     places = DemoPlaces(folder)
@@ -96,6 +102,11 @@ def demo(
     with _timed(report, "picture"):
         tiles = [_tiles(atlas, each, options) for each in report.answers]
         write_picture(places.picture, tiles)
+    if over_http:
+        with _timed(report, "over HTTP"):
+            on_progress("server", 0, None)
+            known = {uid: truth[uid] for uid in atlas.studies()["study_uid"]}
+            report.served = ask_over_http(places, known, settings=settings, options=options)
     return report
 
 

@@ -71,6 +71,24 @@ class DemoAnswer:
         return sum(hit.right for hit in self.hits)
 
 
+@dataclass(frozen=True)
+class DemoServed:
+    """What a server of the demo answered.
+
+    Attributes
+    ----------
+    command : str
+        The call, for bash and zsh, to a server that `make serve` started.
+    seconds : float
+        From sending the exam to the answer.
+    answer : DemoAnswer
+    """
+
+    command: str
+    seconds: float
+    answer: DemoAnswer
+
+
 @dataclass
 class DemoReport:
     """What the demo did and found.
@@ -93,6 +111,8 @@ class DemoReport:
     progression : DemoProgression or None
     map : DemoMap or None
         None where there are too few exams.
+    served : DemoServed or None
+        None where it was not served.
     """
 
     folder: Path
@@ -107,6 +127,7 @@ class DemoReport:
     lvef: DemoLvef | None = None
     progression: DemoProgression | None = None
     map: DemoMap | None = None
+    served: DemoServed | None = None
 
     @property
     def places(self) -> DemoPlaces:
@@ -138,6 +159,7 @@ class DemoReport:
             f"angioatlas progression --report progression.html --store {store}",
             f"angioatlas map show demo --report map.html --store {store}",
             f"angioatlas export demo.duckdb --store {store}",
+            f"angioatlas serve --insecure-local --store {store}",
         ]
 
 

@@ -45,6 +45,11 @@ class DemoPlaces:
         return self.folder / "cohort"
 
     @property
+    def exam(self) -> Path:
+        """DICOM files of an exam that is not in the store."""
+        return self.folder / "exam"
+
+    @property
     def store(self) -> Path:
         """The store."""
         return self.folder / "store"

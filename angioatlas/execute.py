@@ -28,6 +28,7 @@ from store.batch import CommitBatch, StudyFacts, StudyFindings, StudyVectors, Vi
 from store.commits import StoreWriter
 from store.inputs import InputRow, input_hash
 
+OnCommit = Callable[[CommitBatch], None]
 _LEDGER_ROWS_PER_COMMIT = 20_000
 _CLIPS_AHEAD_PER_WORKER = 4
 
@@ -56,6 +57,8 @@ class Execution:
     settings : Settings
     report : EmbedReport
         Is told what was embedded.
+    on_commit : callable, optional
+        Called with what a commit will bring, before it is made; what it raises ends the run.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Execution:
         heads_id: str | None,
         settings: Settings,
         report: EmbedReport,
+        on_commit: OnCommit | None = None,
     ) -> None:
         self.writer = writer
         self.plan = plan
@@ -76,6 +80,7 @@ class Execution:
         self.heads_id = heads_id
         self.settings = settings
         self.report = report
+        self.on_commit = on_commit
         self.settled: dict[str, InputRow] = {}
         """Where each input of the run stands, by uri."""
         self._pending = _Pending()
@@ -130,17 +135,18 @@ class Execution:
         changed = [
             (work, study) for work, study in pending.done if not self._is_vectors_only(work, study)
         ]
-        self.writer.commit(
-            CommitBatch(
-                inputs=list(pending.inputs.values()),
-                cines=[cine for _, study in changed if study for cine in study.cines],
-                studies=[self._facts(work, study) for work, study in changed],
-                encoder_id=self.encoder_id if embedded else None,
-                video_vectors=_video_vectors(embedded) if embedded else None,
-                study_vectors=_study_vectors(embedded) if embedded else None,
-                findings=_findings(embedded, self.heads_id) if embedded else None,
-            )
+        batch = CommitBatch(
+            inputs=list(pending.inputs.values()),
+            cines=[cine for _, study in changed if study for cine in study.cines],
+            studies=[self._facts(work, study) for work, study in changed],
+            encoder_id=self.encoder_id if embedded else None,
+            video_vectors=_video_vectors(embedded) if embedded else None,
+            study_vectors=_study_vectors(embedded) if embedded else None,
+            findings=_findings(embedded, self.heads_id) if embedded else None,
         )
+        if self.on_commit is not None:
+            self.on_commit(batch)
+        self.writer.commit(batch)
 
     def _settle(self, rows: Iterable[InputRow]) -> None:
         # Never commits: the row of a cine and the vectors of its study become visible together.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from angioatlas.choose import Choice
 from angioatlas.classified import read_classified
-from angioatlas.execute import Execution
+from angioatlas.execute import Execution, OnCommit
 from angioatlas.identities import new_identity, open_map, store_identity
 from angioatlas.known import Known
 from angioatlas.plan import Plan
@@ -82,7 +82,8 @@ def embed(
     options: EmbedOptions,
     on_progress: OnProgress,
     on_step: Callable[[str], None] | None = None,
-    on_plan: Callable[[Plan], None] | None = None,
+    on_plan: Callable[[Plan], object] | None = None,
+    on_commit: OnCommit | None = None,
 ) -> EmbedReport:
     """Embed what is new under `paths` into the store, which is made when there is none.
 
@@ -101,6 +102,8 @@ def embed(
         Called after every single write to the store.
     on_plan : callable, optional
         Called when the headers are read and nothing is decoded yet; what it raises ends the run.
+    on_commit : callable, optional
+        Called with what a commit will bring, before it is made; what it raises ends the run.
 
     Raises
     ------
@@ -154,6 +157,7 @@ def embed(
                 heads_id=encoder.heads_id,
                 settings=settings,
                 report=report,
+                on_commit=on_commit,
             )
             _carry_out(execution, encoder, pool, on_progress)
             standing |= execution.settled

@@ -59,6 +59,7 @@ class LiveStore(Closing):
         self._changed = threading.Condition()
         self._is_hiding = False
         self._stop = threading.Event()
+        self._wanted = threading.Event()
         self._lent: Snapshot | None = self._warmed(store.snapshot())
         # Before there is somebody who waits.
         self._settle(self._lent)
@@ -84,21 +85,48 @@ class LiveStore(Closing):
                 )
             return self._lent.lend()
 
+    def reach(self, version: int) -> None:
+        """Wait until a version of the store, or a newer one, is lent.
+
+        Raises
+        ------
+        StoreError
+            When it is not, after half a minute.
+        """
+        if not self._is_at(version):
+            self._wanted.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_at(version), _PATIENCE_S)
+            if not self._is_at(version):
+                raise StoreError(
+                    f"the store is at version {version}, which cannot be read here yet",
+                    "ask again; the log says what is wrong",
+                )
+
+    def _is_at(self, version: int) -> bool:
+        return self._lent is not None and self._lent.version >= version
+
     def close(self) -> None:
         """Follow the store no more, and let its version go when the last call has ended."""
         self._stop.set()
+        self._wanted.set()
         if threading.current_thread() is not self._thread:
             self._thread.join(_PATIENCE_S)
         self._swap(None)
 
     def _follow(self) -> None:
-        while not self._stop.wait(self._every_s):
+        while not self._is_stopped_while_waiting():
             try:
                 self.look()
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever it meets
                 # Not the text of what is not ours: it may quote values of patients.
                 said = error.message if isinstance(error, AtlasError) else type(error).__name__
                 _log.warning("the store moved on and cannot be followed yet: %s", said)
+
+    def _is_stopped_while_waiting(self) -> bool:
+        self._wanted.wait(self._every_s)
+        self._wanted.clear()
+        return self._stop.is_set()
 
     def look(self) -> None:
         """Look whether the store moved on, and follow it."""

@@ -7,9 +7,8 @@ written into the real one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -17,11 +16,11 @@ from typing import Final
 from angioatlas.identities import store_identity
 from angioatlas.ingest import EmbedOptions, EncoderHandle, embed
 from angioatlas.plan import Plan
-from angioatlas.report import EmbedReport
 from angioatlas.scores import Query
 from angioatlas.survey import OnProgress
 from angioatlas.video_files import VideoFiles
 from core.errors import NotFoundError, TooLargeError, UsageError
+from core.outcomes import Status
 from core.schema import Level
 from core.settings import Settings
 from store.store import Store
@@ -94,10 +93,10 @@ def query_of_files(
             settings=settings.model_copy(update={"identity_key": key}),
             options=EmbedOptions(),
             on_progress=on_progress,
-            on_plan=partial(_check, limits=limits),
+            on_plan=lambda plan: check_exam(plan, limits),
         )
         if not report.videos_embedded:
-            raise NotFoundError(_nothing(report), "angioatlas embed --dry-run PATH says more")
+            raise NotFoundError(*none_usable(report.by_code, report.inputs))
         with aside.snapshot() as snapshot:
             space = encoder.encoder_id
             _, vectors = snapshot.vectors(space, Level.STUDY)
@@ -105,13 +104,33 @@ def query_of_files(
             return Query.of_row(snapshot, files, space, Level.STUDY, 0, vector=vectors[0])
 
 
-def _nothing(report: EmbedReport) -> str:
-    codes = ", ".join(f"{code} {count}" for code, count in report.by_code.items())
-    return f"none of the {report.inputs} files could be used: {codes or 'there are none'}"
+def none_usable(codes: Mapping[str, int], inputs: int) -> tuple[str, str]:
+    """Return what is said of an exam none of whose files could be used, and the next step."""
+    said = ", ".join(f"{code} {count}" for code, count in codes.items())
+    return (
+        f"none of the {inputs} files could be used: {said or 'there are none'}",
+        "angioatlas embed --dry-run PATH says more",
+    )
 
 
-def _check(plan: Plan, *, limits: ExamLimits | None) -> None:
-    uids = sorted(work.study_uid for work in plan.work if work.cines)
+def check_exam(plan: Plan, limits: ExamLimits | None) -> list[str]:
+    """Hold a plan to be one of one exam, within limits, before anything of it is decoded.
+
+    Returns
+    -------
+    list of str
+        The study's UID; empty when the plan has none.
+
+    Raises
+    ------
+    UsageError
+        The files are of several studies.
+    TooLargeError
+        They claim more than the limits.
+    """
+    # Files that the store has already are of a study, too.
+    copies = [row.study_uid for row in plan.settled if row.status is Status.DUPLICATE]
+    uids = sorted({work.study_uid for work in plan.work if work.cines} | {*filter(None, copies)})
     if len(uids) > 1:
         more = f" and {len(uids) - _SHOWN} more" if len(uids) > _SHOWN else ""
         raise UsageError(
@@ -127,3 +146,4 @@ def _check(plan: Plan, *, limits: ExamLimits | None) -> None:
             f"{limits.frames:,} frames with {limits.pixels:,} pixels are taken",
             "send fewer of its cines",
         )
+    return uids

@@ -1,6 +1,8 @@
-"""A patient of a store, with every identifier that stands for one of the patient's rows."""
+"""A patient of a store: every identifier that stands for one of their rows, every file of them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
@@ -9,19 +11,37 @@ from store.snapshot import Snapshot
 from store.store import Store
 
 
-def find_patient(store: Store, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
+@dataclass(frozen=True)
+class PatientRows:
+    """What a store has of a patient.
+
+    Attributes
+    ----------
+    patient_id : str
+        The store's own.
+    surrogates : tuple of str
+        What stands for identifiers of the patient.
+    uris : tuple of str
+        Of the files of their studies, those that a rule left out included.
+    """
+
+    patient_id: str
+    surrogates: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+
+
+def find_patient(store: Store, may_be: tuple[str, ...]) -> PatientRows | None:
     """Look for a patient in all that can be read, and among those whose purge did not end."""
     for record in reversed(store.versions()):
         # A patient whose files were pruned is in the older versions only, with all the bytes.
         with store.snapshot(record.version) as snapshot:
-            patient_id, surrogates = _patient_rows(snapshot, may_be)
-        if patient_id is not None:
-            return patient_id, surrogates
-    return next((each for each in may_be if store.is_deleted(each)), None), []
+            found = _patient_rows(snapshot, may_be)
+        if found is not None:
+            return found
+    return next((PatientRows(each) for each in may_be if store.is_deleted(each)), None)
 
 
-def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """Return the patient's id in the store, and every surrogate that stands for one of its rows."""
+def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> PatientRows | None:
     studies, videos = snapshot.studies(), snapshot.videos()
     for patient_id in may_be:
         of_patient = pc.equal(videos["patient_id"], patient_id)
@@ -34,10 +54,13 @@ def _patient_rows(snapshot: Snapshot, may_be: tuple[str, ...]) -> tuple[str | No
             inputs = [
                 row for uid in set(rows["study_uid"].to_pylist()) for row in ledger.of_study(uid)
             ]
-            return patient_id, sorted(found | {row.sop_uid for row in inputs if row.sop_uid})
+            found |= {row.sop_uid for row in inputs if row.sop_uid}
+            return PatientRows(
+                patient_id, tuple(sorted(found)), tuple(sorted(row.uri for row in inputs))
+            )
         if _has_labels(snapshot, patient_id):
-            return patient_id, [patient_id]
-    return None, []
+            return PatientRows(patient_id, (patient_id,))
+    return None
 
 
 def _has_labels(snapshot: Snapshot, patient_id: str) -> bool:

@@ -17,6 +17,7 @@ from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
 from angioatlas.chance import ChanceCache
 from angioatlas.cohort_studies import CohortStudies
+from angioatlas.filters import rows_where
 from angioatlas.hits import Found, Similar
 from angioatlas.indexes import IndexCache, IndexFacts
 from angioatlas.ingest import EncoderHandle
@@ -84,6 +85,30 @@ class Searches(CohortStudies, Closing):
         borrowed = self._live.snapshot()
         note(store_version=borrowed.version)
         return borrowed
+
+    def _reach(self, version: int) -> None:
+        """Wait until this Atlas reads a version, or a newer one, where it follows the store."""
+        if self._live is not None:
+            self._live.reach(version)
+
+    def _space_to_store_in(self, encoder: str | None, where: str | None) -> str:
+        """Return the space that an exam is put into, and is then asked about in.
+
+        Raises
+        ------
+        NotFoundError
+            The store has no vectors of that encoder.
+        UsageError
+            The predicate is none: once the exam is stored that would come too late.
+        """
+        # Not `self.snapshot`: what is on record is the version that comes of it.
+        with (self._live or self.store).snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
+            _require(snapshot, space)
+            if where is not None:
+                keys = snapshot.keys(space, Level.STUDY)
+                rows_where(snapshot, keys, where, level=Level.STUDY, encoder_id=space)
+            return space
 
     @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
@@ -246,6 +271,7 @@ class Searches(CohortStudies, Closing):
                 space = choose_space(snapshot, encoder, self.settings)
                 encoder = encoder_handle(space, self.settings)
             space = encoder.encoder_id
+            _require(snapshot, space)
             wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)
             query = query_of_files(
                 [Path(path) for path in paths],
@@ -353,4 +379,12 @@ class Searches(CohortStudies, Closing):
             where=where,
             one_per_patient=one_per_patient,
             load_encoder=partial(self._encoder, space) if explain else None,
+        )
+
+
+def _require(snapshot: Snapshot, space: str) -> None:
+    # Before an exam is embedded for nothing.
+    if space not in snapshot.spaces():
+        raise NotFoundError(
+            f"the store has no vectors of {space}", "leave the encoder out, or name another"
         )

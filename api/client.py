@@ -98,6 +98,7 @@ class Client(Connection):
         self,
         files: Sequence[Path],
         *,
+        store: bool = False,
         on_progress: OnProgress | None = None,
         within_s: float = 600.0,
         **options: Unpack[ExamOptions],
@@ -108,6 +109,8 @@ class Client(Connection):
         ----------
         files : sequence of Path
             DICOM files of one study.  They are sent without their names.
+        store : bool
+            Keep the exam in the store, which takes the scope `write`, too.
         on_progress : callable, optional
             Called with the job, again and again, until it has ended.
         within_s : float
@@ -120,7 +123,7 @@ class Client(Connection):
             With code `waited` when it took longer.
         """
         until = time.monotonic() + within_s
-        job = self.send_exam(files, **options)
+        job = self.send_exam(files, store=store, **options)
         while True:
             if on_progress is not None:
                 on_progress(job)
@@ -146,7 +149,12 @@ class Client(Connection):
             job = self.job(job.job_id)
 
     def send_exam(
-        self, files: Sequence[Path], *, wait: float = 0.0, **options: Unpack[ExamOptions]
+        self,
+        files: Sequence[Path],
+        *,
+        store: bool = False,
+        wait: float = 0.0,
+        **options: Unpack[ExamOptions],
     ) -> ExamJob:
         """Send an exam, and return its job after `wait` seconds, or when it has ended before.
 
@@ -165,7 +173,7 @@ class Client(Connection):
                 "POST",
                 "/v1/exams:similar",
                 ExamJob,
-                params={"wait": wait},
+                params={"wait": wait, "store": str(store).lower()},
                 files=sent,
                 data=_as_form(options),
             )

@@ -55,6 +55,7 @@ class ExamOptions(TypedDict, total=False):
     one_per_patient: bool
     explain: bool
     score: StudyScore
+    encoder: str
 
 
 class ListOptions(TypedDict, total=False):

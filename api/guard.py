@@ -11,13 +11,15 @@ import time
 from contextlib import AsyncExitStack
 from typing import Final
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from angioatlas.access import principal
 from angioatlas.access.principal import Principal
+from angioatlas.stored_exam import archive_of
 from api.gate import UPLOAD_PATH
 from api.limits import Buckets, Places
 from api.problems import answer_to
@@ -30,6 +32,7 @@ OPEN: Final = frozenset({"/healthz", "/readyz"})
 REFUSALS_PER_SECOND: Final = 0.5
 REFUSALS_BURST: Final = 20
 """Wrong keys from one address."""
+_TRUTH: Final = TypeAdapter(bool)
 _PREFIX: Final = 64
 """Bits of an IPv6 address that tell networks apart; whoever has one has all addresses in it."""
 
@@ -47,6 +50,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, state: State, settings: ServeSettings) -> None:
         self.app = app
         self.state = state
+        self.settings = settings
         self.calls = Buckets(settings.requests_per_second, settings.requests_burst)
         self.refusals = Buckets(REFUSALS_PER_SECOND, REFUSALS_BURST)
         self.uploads = Places(settings.uploads_at_once, 0)
@@ -61,7 +65,7 @@ class Guard:
                 who = await self._caller(scope)
                 self.calls.take(who.id, time.monotonic())
                 if scope["path"] == UPLOAD_PATH and scope["method"] == "POST":
-                    who.require(principal.Scope.SEARCH)
+                    check_upload(who, self.settings, store=_stores(scope))
                     await held.enter_async_context(self.uploads.one())
                     receive = _until_whole(receive, held)
             except AtlasError as error:
@@ -86,6 +90,30 @@ class Guard:
             # from its address, which may be that of a proxy, with everybody behind it.
             self.refusals.take(_network(scope), time.monotonic())
             raise
+
+
+def check_upload(who: Principal, settings: ServeSettings, *, store: bool) -> None:
+    """Refuse an exam from somebody who may not send it, or have it stored.
+
+    Raises
+    ------
+    ForbiddenError
+    UsageError
+        It is to be stored, and there is no place for its files.
+    """
+    who.require(principal.Scope.SEARCH)
+    if store:
+        who.require(principal.Scope.WRITE)
+        archive_of(settings)
+
+
+def _stores(scope: Scope) -> bool:
+    """Tell whether a route will find that an exam is to be stored."""
+    given = QueryParams(scope["query_string"]).get("store", "false")
+    try:
+        return _TRUTH.validate_python(given)
+    except ValidationError:  # the route says so
+        return False
 
 
 def _token(headers: Headers) -> str | None:

@@ -37,8 +37,15 @@ _OF_THE_REQUEST: Final = {
 _PATH: Final = re.compile(r"(?:^|[\s'\"(=])(?:/|~/|[A-Za-z]:\\)[^\s/]")
 """A file of this machine, which is nobody's business elsewhere."""
 _ASK: Final = "ask who runs the server, with this request_id"
-_OF_THE_INSTALLATION: Final = {"lease_held": HTTPStatus.CONFLICT}
-"""Status of other codes; 503 where it stands not here."""
+_OF_THE_INSTALLATION: Final = {
+    "lease_held": (
+        HTTPStatus.CONFLICT,
+        "the store is being written to by another run",
+        "send it again when that has ended",
+    )
+}
+"""Status and words of other codes; `_NOT_NOW` where one stands not here."""
+_NOT_NOW: Final = (HTTPStatus.SERVICE_UNAVAILABLE, "the server cannot answer this now", _ASK)
 
 
 class Wrong(BaseModel):
@@ -121,8 +128,8 @@ def public(error: Exception, request_id: str) -> Failure:
     _log.error("%s %s: %r", request_id, error.code, error.message)
     if status is not None:
         return Failure(status, error.code, status.description or status.phrase, _ASK)
-    status = _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)
-    return Failure(status, error.code, "the server cannot answer this now", _ASK)
+    status, detail, hint = _OF_THE_INSTALLATION.get(error.code, _NOT_NOW)
+    return Failure(status, error.code, detail, hint)
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

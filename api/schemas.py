@@ -190,7 +190,7 @@ class SimilarStudies(_Answer):
     """The studies most similar to one."""
 
     query_uid: str = Field(
-        description="The store's own UID of the case; of an uploaded exam, what it would be."
+        description="The store's own UID of the case; of an uploaded exam, what it is or would be."
     )
     hits: list[StudyHit]
 

@@ -127,6 +127,10 @@ class ServeSettings(_Section):
     uploads_at_once: int = Field(
         4, ge=1, description="Exams of which one process receives files at a time."
     )
+    archive_dir: Path | None = Field(
+        None,
+        description="Folder that files of stored exams are kept in; none can be stored without.",
+    )
     texts_at_once: int = Field(
         2, ge=1, description="Texts that one process embeds at a time, so that other searches run."
     )

@@ -15,7 +15,7 @@ from phantom.files.cohort_settings import INVENTED
 from phantom.seeds import DEMO_SEEDS
 
 if TYPE_CHECKING:
-    from angioatlas.demo_report import DemoAnswer, DemoReport
+    from angioatlas.demo_report import DemoAnswer, DemoReport, DemoServed
     from angioatlas.demo_studies import DemoLvef, DemoMap, DemoProgression
     from angioatlas.demo_survival import DemoSurvival
 
@@ -77,6 +77,9 @@ def _print(report: DemoReport) -> None:
     ):
         say(f"\nangioatlas {command}", style="bold")
         say(f"  {told}")
+    if report.served is not None:
+        say("")
+        _print_served(report.served)
     say(f"\nFrames of these hits, one row a question: {report.places.picture}")
     say("\nGo on with")
     for command in report.next_commands():
@@ -91,6 +94,10 @@ def _print_answer(answer: DemoAnswer) -> None:
     if answer.case is not None:
         asked = f"angioatlas similar {answer.case}"
     say(asked, style="bold")
+    _print_hits(answer)
+
+
+def _print_hits(answer: DemoAnswer) -> None:
     say(f"  true of {answer.positives} of {answer.studies} studies: {answer.text}")
     print_table(
         [
@@ -104,6 +111,13 @@ def _print_answer(answer: DemoAnswer) -> None:
             for hit in answer.hits
         ]
     )
+
+
+def _print_served(served: DemoServed) -> None:
+    say(served.command, style="bold")
+    say(f"  an exam that is not in the store, sent to a server of it: {served.seconds:.1f} s")
+    _print_hits(served.answer)
+    say("  the server was stopped again: make serve keeps one running")
 
 
 def _lvef(found: DemoLvef | None) -> str:

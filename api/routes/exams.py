@@ -1,4 +1,4 @@
-"""A new exam as the query: uploaded, compared, forgotten."""
+"""A new exam as the query: uploaded, compared, and forgotten unless it is to be stored."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 
-from angioatlas.access.principal import Scope
 from angioatlas.new_exam import ExamLimits
 from api.callers import Caller, CallersAtlas
+from api.guard import check_upload
 from api.jobs import Job, OnProgress
 from api.routes.search import similar_answer
-from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, SimilarStudies
+from api.schemas import MOST_HITS, MOST_TEXT, EncoderName, ExamJob, SimilarStudies
 from api.state import state_of
 from core.errors import TooLargeError
 from core.schema import StudyScore
@@ -51,34 +51,41 @@ async def similar_to_exam(
     one_per_patient: Annotated[bool, Form()] = False,
     explain: Annotated[bool, Form()] = True,
     score: Annotated[StudyScore, Form()] = StudyScore.AUTO,
+    encoder: Annotated[
+        EncoderName | None,
+        Form(description="Needed where the store has vectors of several encoders."),
+    ] = None,
+    store: Annotated[
+        bool, Query(description="Keep the exam: its files, and its vectors in the store.")
+    ] = False,
     wait: Annotated[
         float, Query(ge=0, le=MOST_WAIT_S, description="Seconds to wait for the answer.")
     ] = 20.0,
 ) -> ExamJob:
-    """Rank the studies most similar to an exam that is not in the store, and stays out of it."""
-    who.require(Scope.SEARCH)
+    """Rank the studies most similar to an exam, which stays out of the store unless asked."""
+    check_upload(who, atlas.settings.serve, store=store)
     state, serve = state_of(request), atlas.settings.serve
     if len(files) > serve.upload_files:
         raise TooLargeError(
             f"{len(files)} files were sent; at the most {serve.upload_files} are taken",
             "send fewer of the exam's cines",
         )
-    limits = ExamLimits(serve.upload_frames, serve.upload_megapixels * 10**6)
+    wanted: dict[str, Any] = {
+        "k": k,
+        "where": where,
+        "exclude_same_patient": exclude_same_patient,
+        "one_per_patient": one_per_patient,
+        "explain": explain,
+        "score": score,
+        "encoder": encoder,
+        "limits": ExamLimits(serve.upload_frames, serve.upload_megapixels * 10**6),
+    }
     folder = await asyncio.to_thread(_kept, files, atlas.settings.state_dir / "uploads")
 
     def work(on_progress: OnProgress) -> str:
         try:
-            found = atlas.similar_to_files(
-                [folder],
-                k=k,
-                where=where,
-                exclude_same_patient=exclude_same_patient,
-                one_per_patient=one_per_patient,
-                explain=explain,
-                score=score,
-                on_progress=on_progress,
-                limits=limits,
-            )
+            ask = atlas.store_exam if store else atlas.similar_to_files
+            found = ask(sorted(folder.iterdir()), on_progress=on_progress, **wanted)
             return SimilarStudies(**similar_answer(found)).model_dump_json()
         finally:
             shutil.rmtree(folder, ignore_errors=True)

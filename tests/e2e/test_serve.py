@@ -1,10 +1,12 @@
-"""`angioatlas serve` as a process: who gets an answer, what it logs, how it ends."""
+"""`angioatlas serve` as a process: who gets an answer and which, what it logs, how it ends."""
 
 from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -21,21 +24,41 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from angioatlas.access.access import Access
 from angioatlas.access.principal import Scope
-from core.ids import create_key_file, load_key_file
+from angioatlas.atlas import Atlas
+from core.ids import PseudonymisedIdentity, load_key_file
 from core.settings import Settings
 from tests.support.cli import ROOT, angioatlas
-from tests.support.retrieval_store import retrieval_store
+from tests.support.phantom_exams import write_exams
 
 SERVE = (sys.executable, "-m", "angioatlas.cli.main", "serve")
+
+
+EACH = 6
+"""Exams of a kind in the store."""
+REAL_CINE = Path(__file__).parents[1] / "data/dicom/xa/philips_cathsample_75f_jpeg_baseline.dcm"
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("serve")
-    create_key_file(home / "identity.key")
-    retrieval_store(home / "store", 6, key=load_key_file(home / "identity.key"))
     certify(home)
     return home
+
+
+@pytest.fixture(scope="module")
+def phantoms(home):
+    """Phantoms whose right, left or no artery is blocked; the store has the first ones."""
+    exams = [*write_exams(home / "archive", home / "new", each=EACH, more=2)]
+    settings = Settings(state_dir=home / "state", identity_key=home / "identity.key")
+    Atlas.embed_into(
+        home / "store",
+        [home / "archive"],
+        # As in the demo: the rule that looks for contrast misses some blocked arteries.
+        settings=settings.with_embed(workers=1, min_contrast=0),
+        encoder="phantom-mini",
+    )
+    return exams
 
 
 def certify(folder):
@@ -71,6 +94,8 @@ def running(home, *words):
         "HOME": str(home),
         "ANGIOATLAS_STATE_DIR": str(home / "state"),
         "ANGIOATLAS_IDENTITY_KEY": str(home / "identity.key"),
+        "ANGIOATLAS_EMBED__WORKERS": "1",
+        "ANGIOATLAS_EMBED__MIN_CONTRAST": "0",
     }
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -87,7 +112,7 @@ def running(home, *words):
             process.wait()
 
 
-def test_a_server_from_its_start_to_its_end(home):
+def test_a_server_from_its_start_to_its_end(home, phantoms):
     _, token = Access(Settings(state_dir=home / "state")).create_key("viewer", [Scope.SEARCH], None)
     trusted = ssl.create_default_context(cafile=home / "cert.pem")
     tls = ["--tls-cert", home / "cert.pem", "--tls-key", home / "key.pem"]
@@ -96,12 +121,13 @@ def test_a_server_from_its_start_to_its_end(home):
         client = httpx2.Client(base_url=address, verify=trusted, timeout=30)
         wait_until_ready(client, process)
 
-        body = b'{"uid": "1.7.3", "k": 3}'
+        uid = phantoms[0].study_uid
+        body = f'{{"uid": "{uid}", "k": 3}}'.encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         found = client.post("/v1/studies:similar", content=body, headers=headers)
         assert len(found.json()["hits"]) == 3
         assert client.post("/v1/studies:similar", content=body).status_code == 401
-        client.get("/v1/studies/1.7.3", headers=headers)
+        client.get(f"/v1/studies/{uid}", headers=headers)
         client.close()
 
         # Asked to end while a request is under way: it is answered, and no other.
@@ -125,7 +151,7 @@ def test_a_server_from_its_start_to_its_end(home):
     said = (home / "log").read_text()
     assert "POST /v1/studies:similar 200" in said
     assert "GET /v1/studies/{study_uid} 403" in said
-    for secret in ("1.7.3", token, "Traceback"):
+    for secret in (uid, token, "Traceback"):
         assert secret not in said
 
 
@@ -150,8 +176,73 @@ def wait_until_ready(client, process):
         (["--tls-key", "key.pem"], "go together"),
     ],
 )
-def test_servers_that_are_not_started(home, tmp_path, words, said):
+def test_servers_that_are_not_started(home, phantoms, tmp_path, words, said):
     words = [home / word if word == "key.pem" else word for word in words]
     done = angioatlas(tmp_path, "serve", "--store", home / "store", *words)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.fixture(scope="module")
+def address(home, phantoms):
+    with running(home, "--insecure-local") as (process, port):
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            wait_until_ready(client, process)
+        yield f"http://127.0.0.1:{port}"
+
+
+def sent_with_curl(address, files, **form):
+    words = [f"files=@{path}" for path in files] + [f"{name}={form[name]}" for name in form]
+    command = ["curl", "-sS", "--fail-with-body", f"{address}/v1/exams:similar?wait=60"]
+    done = subprocess.run(
+        [*command, *(word for each in words for word in ("-F", each))],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["status"] == "done", told
+    return told["answer"]
+
+
+def everything(home):
+    """Return all that a served store, or its archive, could have kept of an exam."""
+    kept = [home / "store", home / "archive", home / "new", home / "identity.map.sqlite"]
+    files = {path for each in kept for path in (each, *each.rglob("*")) if path.is_file()}
+    assert not [*(home / "state/uploads").glob("*")]
+    return {
+        (path, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in files
+        if "pins" not in path.parts
+    }
+
+
+@needs_curl
+def test_exams_sent_with_curl_find_hearts_with_the_same_artery_blocked(home, phantoms, address):
+    identity = PseudonymisedIdentity(load_key_file(home / "identity.key"))
+    kinds = {identity.patient(each.patient_id): each.kind for each in phantoms}
+    before, right = everything(home), {}
+    for exam in phantoms:
+        if exam.files[0].is_relative_to(home / "new") and exam.kind != "open":
+            found = sent_with_curl(address, exam.files, k=EACH, explain="false")
+            assert found["query_uid"] == identity.uid(exam.study_uid)
+            hits = [kinds[hit["patient_id"]] for hit in found["hits"]]
+            right[exam.patient_id] = hits.count(exam.kind)
+    # A third of the store is right: by chance 8 of 24, and 13 or more once in a hundred times.
+    assert len(right) == 4
+    assert sum(right.values()) >= 13, right
+    assert everything(home) == before
+
+
+@needs_curl
+@pytest.mark.skipif(not REAL_CINE.exists(), reason="the cine is not here")
+def test_a_real_cine_sent_with_curl_finds_similar_cases(home, address):
+    before = everything(home)
+    found = sent_with_curl(address, [REAL_CINE], k=5)
+    assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5]
+    for hit in found["hits"]:
+        assert -1 <= hit["score"] <= 1
+        assert len(hit["why"]["matched"]) == hit["n_videos"]
+    assert everything(home) == before

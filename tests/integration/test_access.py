@@ -99,6 +99,7 @@ CALLS = {
     "search": (Scope.SEARCH, lambda atlas, out: atlas.search(TEXT)),
     "similar": (Scope.SEARCH, lambda atlas, out: atlas.similar("1.7.0")),
     "similar_to_files": (Scope.SEARCH, lambda atlas, out: atlas.similar_to_files([out])),
+    "store_exam": (Scope.WRITE, lambda atlas, out: atlas.store_exam([out])),
     "studies": (Scope.READ, lambda atlas, out: atlas.studies()),
     "info": (Scope.READ, lambda atlas, out: atlas.info()),
     "lvef": (Scope.READ, lambda atlas, out: atlas.lvef()),

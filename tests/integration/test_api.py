@@ -19,7 +19,7 @@ from api.app import create_app
 from core.ids import create_key_file, load_key_file
 from core.settings import ServeSettings, Settings
 from tests.support.api_server import served
-from tests.support.retrieval_store import TEXTS, Truth, retrieval_store
+from tests.support.retrieval_store import OTHER, TEXTS, Truth, retrieval_store
 
 REAL_CINE = Path(__file__).parents[1] / "data/dicom/xa/philips_cathsample_75f_jpeg_baseline.dcm"
 TEXT = next(iter(TEXTS))
@@ -266,6 +266,18 @@ def test_an_uploaded_exam_is_compared_and_forgotten(world):
     assert world.atlas.store.position() == before
     assert client.get(f"/v1/jobs/{told['job_id']}").json() == told
     assert problem_of(world.client().get(f"/v1/jobs/{told['job_id']}"))["code"] == "not_found"
+
+
+def test_an_exam_may_name_the_encoder(world):
+    files = [("files", ("a", REAL_CINE.read_bytes()))]
+    ask, client = {"k": 1, "explain": False}, world.client()
+    told = client.post("/v1/exams:similar", files=files, data=ask | {"encoder": "phantom-mini"})
+    assert told.json()["answer"]["encoder_id"] == world.truth.encoder_id
+    # The store has vectors of it, and nobody its folder.
+    told = client.post("/v1/exams:similar", files=files, data=ask | {"encoder": OTHER})
+    assert told.json()["failure"]["code"] == "not_found"
+    told = client.post("/v1/exams:similar", files=files, data=ask | {"encoder": "../x"})
+    assert problem_of(told)["errors"][0]["where"] == "body.encoder"
 
 
 def test_who_does_not_wait_asks_again(world):

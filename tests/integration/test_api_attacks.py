@@ -98,10 +98,13 @@ class Target:
         assert b"pwned" not in received.lower()
         return [int(each) for each in re.findall(rb"^HTTP/1\.1 (\d{3}) ", received, re.MULTILINE)]
 
-    def upload(self, files: list[tuple[str, bytes]], **data: Any) -> dict[str, Any]:
+    def upload(
+        self, files: list[tuple[str, bytes]], *, store: bool = False, **data: Any
+    ) -> dict[str, Any]:
         """Upload an exam and return what its job, or the answer itself, says is wrong."""
         sent = [("files", each) for each in files]
-        answer = self.ask("POST", EXAM, files=sent, data=data)
+        path, who = (f"{EXAM}?store=true", "sender") if store else (EXAM, "reader")
+        answer = self.ask_as(who, "POST", path, files=sent, data=data)
         told: dict[str, Any] = answer.json()
         if answer.status_code == 200:
             assert told["status"] == "failed", told
@@ -125,15 +128,21 @@ def served_target(tmp_path_factory):
         yield Target(world, client, videos[videos["n_frames"] == 20]["sop_uid"].iloc[0])
 
 
+def held(world):
+    """Return where the store stands, and what lies beside it and in the archive."""
+    places = [*world.home.glob("*"), *(world.home / "sent").rglob("*")]
+    return world.atlas.store.position(), sorted(places)
+
+
 @pytest.fixture
 def target(served_target, caplog):
     """What is attacked; afterwards it lives, holds nothing new and has said nothing."""
     world = served_target.world
-    before = world.atlas.store.position(), sorted(world.home.glob("*"))
+    before = held(world)
     with caplog.at_level(logging.DEBUG):
         yield served_target
     assert served_target.client.get("/readyz").status_code == 200
-    assert (world.atlas.store.position(), sorted(world.home.glob("*"))) == before
+    assert held(world) == before
     assert not any((world.settings.state_dir / "uploads").glob("*"))
     said = [each.getMessage() for each in caplog.records if each.name.startswith(("angio", "api"))]
     for line in said:
@@ -613,6 +622,26 @@ def test_exams_that_claim_or_become_too_much(target, tmp_path):
     assert came == [{"bad_claim 4"}, {"decode_failed 2", "no_contrast 1", "truncated 1"}]
 
 
+def test_a_bomb_that_is_to_be_stored(target, tmp_path):
+    exams = _exams(tmp_path / "exams")
+    bombs = ["65535 x 65535", "JPEG of 65500 x 65500", "deflated 100 MiB", "cut"]
+    failure = target.upload([(name, exams[name]) for name in bombs], store=True)
+    assert (failure["status"], failure["code"]) == (404, "not_found")
+    assert "bad_claim 1" in failure["detail"]
+    assert "decode_failed 1" in failure["detail"]
+
+
+@pytest.mark.parametrize(
+    "query", ["store=true", "store=1", "store=False&store=on", "%73tore=%74rue", "wait=9&store=Y"]
+)
+def test_a_body_of_who_may_not_store_is_not_waited_for(target, query):
+    head = f"POST {EXAM}?{query} HTTP/1.1\r\nContent-Length: 1000000"
+    head += "\r\nContent-Type: multipart/form-data; boundary=x"
+    for who in ("searcher", "writer"):
+        sent = _request(head, b"\r\n--x", key=target.world.tokens[who])
+        assert target.raw(sent, seconds=5) == [403]
+
+
 def test_two_studies_at_once(target, tmp_path):
     files = []
     for number in (1, 2):
@@ -620,8 +649,9 @@ def test_two_studies_at_once(target, tmp_path):
             tmp_path / str(number), moving_frames(10), StudyInstanceUID=f"1.2.826.0.1.9.{number}"
         )
         files.append((str(number), path.read_bytes()))
-    failure = target.upload(files)
-    assert (failure["status"], failure["code"]) == (422, "usage")
+    for store in (False, True):
+        failure = target.upload(files, store=store)
+        assert (failure["status"], failure["code"]) == (422, "usage")
 
 
 def test_an_exam_whose_words_are_a_formula_and_a_script(target, tmp_path):

@@ -70,7 +70,7 @@ def ask_everything(client, world, folder):
     listed = {"where": "n_videos > 0", "encoder": encoder.encoder_id, "limit": 3}
     uid = client.resolve(world.study_uid, Level.STUDY).uid
     video = client.videos_of_study(uid)[0].sop_uid
-    exam = {name: value for name, value in case.items() if name != "encoder"} | {"score": "auto"}
+    exam = case | {"score": "auto"}
     job = client.send_exam([REAL_CINE], wait=30, **exam)
     calls = {
         "search_studies": ("occlusion", ranking | {"plain": True, "score": "auto"}),
@@ -229,6 +229,21 @@ def test_an_exam_is_waited_for_and_told_about_without_its_name(world, tmp_path):
         assert client.job(raised.value.request_id).job_id == raised.value.request_id
 
 
+def test_an_exam_is_kept_when_asked(world):
+    before = world.atlas.store.position()
+    with Client(world.address, world.sender) as sender:
+        # The store has it: nothing is added, and it is a study of the store that is told.
+        found = sender.similar_to_exam([REAL_CINE], store=True, k=2)
+    assert found.query_uid in {*world.atlas.studies()["study_uid"]}
+    assert world.atlas.store.position() == before
+    with (
+        Client(world.address, world.searcher) as searcher,
+        pytest.raises(ApiError, match="needs the scope 'write'") as raised,
+    ):
+        searcher.send_exam([REAL_CINE], store=True)
+    assert (raised.value.status, raised.value.code) == (403, "forbidden")
+
+
 def test_an_exam_that_cannot_be_compared(client, tmp_path):
     none = tmp_path / "none.dcm"
     none.write_bytes(b"no DICOM")
@@ -280,6 +295,7 @@ def shell(world, tmp_path_factory):
     """Return what the document's reader has: a folder with key and exam, and the variables."""
     folder = tmp_path_factory.mktemp("curl")
     (folder / "key").write_text(f"Authorization: Bearer {world.key}\n")
+    (folder / "sender").write_text(f"Authorization: Bearer {world.sender}\n")
     (folder / "exam").mkdir()
     shutil.copy(REAL_CINE, folder / "exam/1.dcm")
     # The status of each answer, beside the answer itself.

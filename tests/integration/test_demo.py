@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import imagecodecs
 import pytest
 
@@ -96,12 +98,33 @@ def test_the_same_call_again_skips_what_is_done(report, settings, phases):
         report.folder,
         settings=settings,
         options=SMALL,
+        over_http=False,
         on_progress=lambda phase, done, total: phases.append((phase, done)),
     )
     assert again.answers == report.answers
     assert Atlas.open(report.places.store, settings=settings).store.latest_version == version
     assert {path: path.stat().st_mtime_ns for path in files} == files
     assert not any(phase == "videos" and done for phase, done in phases)
+
+
+def test_a_server_of_the_store_is_asked_with_an_exam_that_is_not_in_it(report, settings):
+    served, atlas = report.served, Atlas.open(report.places.store, settings=settings)
+    assert served is not None
+    files = sorted(report.places.exam.iterdir())
+    assert [path.name for path in files] == [f"{i + 1}.dcm" for i in range(len(files))]
+    # The call that is shown is one that can be typed.
+    script = f"printf '%s\\n' {served.command}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    typed = done.stdout.splitlines()
+    assert [word for word in typed if "files" in word] == [f"-Ffiles=@{path}" for path in files]
+    assert f"-Fk={HITS}" in typed
+    # It is as the Atlas answers, held against the exam's own truth.
+    found = atlas.similar_to_files(files, k=HITS)
+    assert [hit.study_uid for hit in served.answer.hits] == [*found.hits["study_uid"]]
+    assert served.answer.case == found.query_uid
+    assert found.query_uid not in {*atlas.studies()["study_uid"]}
+    assert served.answer.text.startswith("70 % or more in a segment of the case (proximal LAD")
+    assert served.answer.studies == report.studies
 
 
 @pytest.mark.slow
@@ -117,6 +140,9 @@ def test_the_demo_as_it_is_shipped_is_right(tmp_path, monkeypatch):
             assert answer.right == HITS, answer.text
         else:
             assert answer.right / HITS > 1.5 * answer.positives / answer.studies
+    assert report.served is not None
+    sent = report.served.answer
+    assert sent.right / HITS > 1.5 * sent.positives / sent.studies
     found = report.survival
     assert found is not None
     assert found.patients == report.patients

@@ -47,7 +47,7 @@ def _holds(world, **wanted: Any) -> int:
 
 
 def test_with_a_key(world):
-    token = world.tokens["reader"]
+    token = world.tokens["sender"]
     assert _holds(world, token=token, phases=("examples", "fuzzing"), examples=2) > 100
 
 
@@ -71,7 +71,7 @@ PARTS: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.mark.parametrize("part", [*PARTS])
 def test_many_requests(world, part):
     wanted, at_least = PARTS[part]
-    token = None if part == "nobody" else world.tokens["reader"]
+    token = None if part == "nobody" else world.tokens["sender"]
     phases = ("examples", "coverage", "fuzzing", "stateful")
     cases = _holds(world, token=token, phases=phases, **wanted)
     assert sum(least for _, least in PARTS.values()) >= LARGE

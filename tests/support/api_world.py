@@ -28,6 +28,7 @@ SCOPES = {
     "other": [Scope.SEARCH, Scope.READ],
     "searcher": [Scope.SEARCH],
     "writer": [Scope.WRITE],
+    "sender": [Scope.SEARCH, Scope.READ, Scope.WRITE],
 }
 
 
@@ -54,12 +55,19 @@ class ApiWorld:
 def api_world(home: Path, patients: int = 12, *, archive: Path | None = None) -> Iterator[ApiWorld]:
     """Serve a new store until the block ends; the cines of an archive, too, can be looked at."""
     create_key_file(home / "identity.key")
+    (home / "sent").mkdir()
     truth = retrieval_store(home / "store", patients, key=load_key_file(home / "identity.key"))
     settings = Settings(
         identity_key=home / "identity.key",
         state_dir=home / "state",
         encoder=truth.encoder_id,
-        serve=ServeSettings(upload_mib=8, upload_files=5, upload_frames=400, requests_per_second=0),
+        serve=ServeSettings(
+            upload_mib=8,
+            upload_files=5,
+            upload_frames=400,
+            requests_per_second=0,
+            archive_dir=home / "sent",
+        ),
     )
     if archive is not None:
         Atlas.embed_into(

@@ -14,7 +14,7 @@ from angioatlas.atlas import Atlas
 from angioatlas.ingest import EmbedOptions
 from angioatlas.spaces import encoder_handle
 from api.app import create_app
-from core.settings import Settings
+from core.settings import ServeSettings, Settings
 from embedder.encoders.compact.spec import ARCHITECTURE
 from tests.support.api_server import served
 from tests.support.dicom import moving_frames, write_cine
@@ -35,6 +35,8 @@ class Served:
         Of somebody who may search and read.
     searcher : str
         Key of somebody who may search only.
+    sender : str
+        Key of somebody who may search and store exams.
     study_uid : str
         The original UID of a study of it.
     atlas : Atlas
@@ -43,6 +45,7 @@ class Served:
     address: str
     key: str
     searcher: str
+    sender: str
     study_uid: str
     atlas: Atlas
 
@@ -62,7 +65,9 @@ def served_archive(home: Path) -> Iterator[Served]:
         )
     shutil.copy(REAL_CINE, archive / "real.dcm")
     settings = Settings(
-        state_dir=home / "state", identity_key=home / "keys/identity.key"
+        state_dir=home / "state",
+        identity_key=home / "keys/identity.key",
+        serve=ServeSettings(archive_dir=home / "sent"),
     ).with_embed(all_runs=True, workers=1)
     Atlas.embed_into(
         home / "store",
@@ -74,6 +79,7 @@ def served_archive(home: Path) -> Iterator[Served]:
     access = Access(settings)
     key = access.create_key("viewer", [Scope.SEARCH, Scope.READ], None)[1]
     searcher = access.create_key("searcher", [Scope.SEARCH], None)[1]
+    sender = access.create_key("sender", [Scope.SEARCH, Scope.WRITE], None)[1]
     atlas = Atlas.open(home / "store", settings=settings)
     with served(create_app(atlas, settings)) as address:
-        yield Served(address, key, searcher, "1.2.826.0.1.1", atlas)
+        yield Served(address, key, searcher, sender, "1.2.826.0.1.1", atlas)
