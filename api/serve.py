@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -26,8 +28,15 @@ def make_app() -> FastAPI:
     settings = load_settings()
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas serve --store FOLDER")
+    _keep_aside(settings.state_dir / "temporary")
     return create_app(
         Atlas.open(settings.store, settings=settings),
         settings,
         insecure=os.environ.get(INSECURE) == "1",
     )
+
+
+def _keep_aside(folder: Path) -> None:
+    """Let what is sent be kept where only this installation reads, and where there is room."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(folder)

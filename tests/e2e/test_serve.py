@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -184,11 +184,43 @@ def test_servers_that_are_not_started(home, phantoms, tmp_path, words, said):
 
 
 @pytest.fixture(scope="module")
-def address(home, phantoms):
+def server(home, phantoms):
     with running(home, "--insecure-local") as (process, port):
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             wait_until_ready(client, process)
-        yield f"http://127.0.0.1:{port}"
+        yield process, port
+
+
+@pytest.fixture
+def address(server):
+    return f"http://127.0.0.1:{server[1]}"
+
+
+def test_what_arrives_is_kept_in_the_state_folder(home, server):
+    process, port = server
+    half = b"--x\r\nContent-Disposition: form-data; name=files; filename=a\r\n\r\n" + bytes(2**21)
+    head = (
+        b"POST /v1/exams:similar HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + half)
+        until, opened = time.monotonic() + 20, []
+        while not opened and time.monotonic() < until:
+            time.sleep(0.1)
+            opened = [name for name in files_of(process) if name.endswith("(deleted)")]
+    assert opened
+    assert all(name.startswith(f"{home}/state/temporary/") for name in opened)
+    assert (home / "state/temporary").stat().st_mode & 0o777 == 0o700
+
+
+def files_of(process):
+    """Return what a process has open, by name; what has no name ends with "(deleted)"."""
+    named = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(OSError):
+            named.append(str(descriptor.readlink()))
+    return named
 
 
 def sent_with_curl(address, files, **form):
