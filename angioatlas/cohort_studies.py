@@ -176,9 +176,10 @@ class CohortStudies:
 
     def _space_of(self, snapshot: Snapshot, encoder: str | None, saved: SavedModel | None) -> str:
         """Return whose embeddings are read: of several, those that a model was fitted to."""
-        if encoder is None and saved is not None:
-            if saved.encoder_id in ("", *snapshot.spaces()):  # empty: it reads none
-                return saved.encoder_id
+        # An empty one: the model reads no embeddings.
+        read = None if saved is None else saved.encoder_id
+        if encoder is None and read is not None and read in ("", *snapshot.spaces()):
+            return read
         return choose_space(snapshot, encoder, self.settings)
 
     def _reader(self, space: str) -> TextEmbedder:

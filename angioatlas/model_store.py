@@ -11,6 +11,7 @@ from analytics.leakage import Leak
 from analytics.preparation import library_versions
 from analytics.report.document import plain
 from angioatlas.cohorts import CohortMembers
+from angioatlas.saved_models import check_kind
 from angioatlas.studied import CLINICAL
 from core.errors import UsageError
 from core.provenance import software_version
@@ -87,8 +88,7 @@ def described(saved: SavedModel, kind: str, encoder_id: str) -> dict[str, Any]:
     UsageError
         The model is of another kind, or reads embeddings of another encoder.
     """
-    if saved.kind != kind:
-        raise UsageError(f"the model {saved.name!r} is one of {saved.kind}, not of {kind}")
+    check_kind(saved, kind)
     if saved.encoder_id and saved.encoder_id != encoder_id:
         raise UsageError(
             f"the model {saved.name!r} reads embeddings of {saved.encoder_id}, not of {encoder_id}",

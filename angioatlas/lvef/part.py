@@ -13,7 +13,7 @@ from angioatlas.access.recording import audited
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.predictions import Predictions
-from angioatlas.saved_models import first_of_summary, listing
+from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, listing
 from angioatlas.survey import OnProgress, no_progress
 from store.registry import Registry, SavedModel
 from store.store import Store
@@ -93,6 +93,11 @@ class LvefStudies(CohortStudies):
                 "mae": first_of_summary(told, "mae"),
             },
         )
+
+    @audited(Action.READ, "model", refusals_only=True)
+    def lvef_model(self, model: str) -> ModelFacts:
+        """Describe one saved model, by its name or id; see `saved_models.facts_of`."""
+        return facts_of(self.store, model, "lvef")
 
     @audited(Action.ANALYSE, "model")
     def predict_lvef(

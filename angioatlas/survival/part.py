@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import store_identity
 from angioatlas.predictions import Predictions
-from angioatlas.saved_models import first_of_summary, listing
+from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, listing
 from angioatlas.survey import OnProgress, no_progress
 from core.errors import UsageError
 from store.registry import Registry, SavedModel
@@ -23,6 +23,7 @@ from store.store import Store
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
+    from analytics.endpoints import Endpoint
     from angioatlas.survival.ask import SurvivalQuestion
     from angioatlas.survival.like import OutcomesLike
     from angioatlas.survival.study import SurvivalResult
@@ -84,6 +85,13 @@ class SurvivalStudies(CohortStudies):
         return save_model(self.store, result, name, predictors or [*result.study.verdicts][-1])
 
     @audited(Action.READ, refusals_only=True)
+    def survival_endpoints(self) -> Mapping[str, Endpoint]:
+        """Return what can be asked about, by name."""
+        from analytics.endpoints import ENDPOINTS
+
+        return ENDPOINTS
+
+    @audited(Action.READ, refusals_only=True)
     def survival_models(self) -> pd.DataFrame:
         """Describe the saved models, one a row, by name."""
         return listing(
@@ -95,6 +103,11 @@ class SurvivalStudies(CohortStudies):
                 "c": first_of_summary(told, "c"),
             },
         )
+
+    @audited(Action.READ, "model", refusals_only=True)
+    def survival_model(self, model: str) -> ModelFacts:
+        """Describe one saved model, by its name or id; see `saved_models.facts_of`."""
+        return facts_of(self.store, model, "survival")
 
     @audited(Action.ANALYSE, "model")
     def predict_survival(

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
-from api import client_options, schemas
+from api import analysis_schemas, client_options, schemas
 from api.client import ApiError, Client
 from api.schemas import ExamJob, Health
 from core.schema import Level
@@ -97,6 +97,33 @@ def ask_everything(client, world, folder):
     yield "send_exam", job
     yield "similar_to_exam", client.similar_to_exam([REAL_CINE], **exam)
     yield "cine", client.cine(video, folder / "cine.mp4", height=64)
+    # Nothing can be fitted to so few exams: test_api_analyses asks in earnest.
+    unfitted: dict[str, tuple[str, dict[str, Any]]] = {
+        "survival_model": ("0" * 64, {}),
+        "predict_survival": ("0" * 64, {"study_uids": [uid], "cohort": "all"}),
+        "lvef_model": ("0" * 64, {}),
+        "predict_lvef": ("0" * 64, {"study_uids": [uid], "cohort": "all"}),
+        "outcomes_like": (
+            uid,
+            {
+                "endpoint": "mi",
+                "horizons_days": [365],
+                "cohort": "all",
+                "k": 3,
+                "encoder": encoder.encoder_id,
+            },
+        ),
+    }
+    for name, (model, options) in unfitted.items():
+        with pytest.raises(ApiError, match="there is no"):
+            getattr(client, name)(model, **options)
+        yield name, None
+    calls |= {
+        "survival_endpoints": (None, {}),
+        "survival_models": (None, {}),
+        "lvef_models": (None, {}),
+        "patient_progression": (uid, {"encoder": encoder.encoder_id}),
+    }
     for name, (subject, options) in calls.items():
         answer = getattr(client, name)(*([] if subject is None else [subject]), **options)
         yield name, answer if not inspect.isgenerator(answer) else list(answer)
@@ -132,7 +159,9 @@ def route_of(request, described):
         for each in described["paths"]
         if re.fullmatch(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(each)), path)
     ]
-    return min(fits, key=lambda each: each.count("{")), request.method.lower()
+    # Of several the one that says most: `{model_id}` fits `{model_id}:predict`, too.
+    best = min(fits, key=lambda each: (each.count("{"), -len(each)))
+    return best, request.method.lower()
 
 
 def parameters_of(request):
@@ -194,6 +223,7 @@ def model_name(content):
         (client_options.TextOptions, schemas.TextQuery, "text"),
         (client_options.StudyCaseOptions, schemas.StudyCaseQuery, "uid"),
         (client_options.CaseOptions, schemas.CaseQuery, "uid"),
+        (client_options.OutcomesOptions, analysis_schemas.OutcomesQuery, "uid"),
     ],
 )
 def test_options_have_the_types_of_the_models(options, model, subject):
