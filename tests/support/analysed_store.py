@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from analytics.endpoints import Rules, endpoint
 from analytics.lvef import study as lvef_plan
 from analytics.lvef.models import RegressionSpec
+from analytics.preparation import EMBEDDING
 from analytics.survival import study as survival_plan
 from analytics.survival.models import ModelSpec
 from angioatlas.access.access import Access
@@ -20,15 +23,22 @@ from angioatlas.lvef import study as lvef
 from angioatlas.studied import StudyOptions
 from angioatlas.survival import study as survival
 from api.app import create_app
+from api.state import State
 from core.ids import PseudonymisedIdentity, create_key_file, load_key_file
+from core.schema import EMBEDDING_DIM
 from core.settings import ServeSettings, Settings
 from store.registry import Registry, SavedModel
 from tests.support.api_server import served
+from tests.support.cohorts import World, world
 from tests.support.serial_store import serial_store
 from tests.support.survival_store import ENCODER, survival_store
 
 PATIENTS: Final = 240
 HORIZONS: Final = (365, 730)
+STRANGER: Final = f"1.1.{PATIENTS - 1}"
+"""An exam whose vector lies apart from all others."""
+TWINS: Final = ("1.1.9", "1.1.11")
+"""Exams of two patients with one vector."""
 SCOPES: Final = {"reader": [Scope.SEARCH, Scope.READ], "searcher": [Scope.SEARCH]}
 
 
@@ -40,7 +50,9 @@ class Analysed:
     ----------
     address : str
     atlas : Atlas
-        The one that is served; it acts as nobody.
+        The one that is served; it acts as whoever works at this machine.
+    state : State
+        Of the app.
     identity : PseudonymisedIdentity
     tokens : dict of str to str
     mace, lvef : SavedModel
@@ -49,6 +61,7 @@ class Analysed:
 
     address: str
     atlas: Atlas
+    state: State
     identity: PseudonymisedIdentity
     tokens: dict[str, str]
     mace: SavedModel
@@ -60,7 +73,7 @@ def analysed_store(home: Path) -> Iterator[Analysed]:
     """Serve a pseudonymised store with models of half of its patients until the block ends."""
     create_key_file(home / "identity.key")
     key = load_key_file(home / "identity.key")
-    survival_store(home / "store", PATIENTS, seed=1, key=key)
+    survival_store(home / "store", PATIENTS, seed=1, key=key, world=_drawn())
     settings = Settings(
         identity_key=home / "identity.key",
         state_dir=home / "state",
@@ -71,8 +84,8 @@ def analysed_store(home: Path) -> Iterator[Analysed]:
     atlas.choose_cohort(where="site = 'A'", name="site-a")
     mace, ef = _fitted(atlas)
     _strange(atlas, mace)
-    with _served(atlas, settings) as (address, tokens):
-        yield Analysed(address, atlas, PseudonymisedIdentity(key), tokens, mace, ef)
+    with _served(atlas, settings) as (address, state, tokens):
+        yield Analysed(address, atlas, state, PseudonymisedIdentity(key), tokens, mace, ef)
 
 
 @contextmanager
@@ -82,16 +95,27 @@ def served_serial_store(home: Path) -> Iterator[tuple[str, Atlas, str]]:
     settings = Settings(state_dir=home / "state", serve=ServeSettings(requests_per_second=0))
     atlas = Atlas.open(home / "store", settings=settings)
     atlas.import_labels([home / "store-labels"])
-    with _served(atlas, settings) as (address, tokens):
+    with _served(atlas, settings) as (address, _, tokens):
         yield address, atlas, tokens["reader"]
 
 
 @contextmanager
-def _served(atlas: Atlas, settings: Settings) -> Iterator[tuple[str, dict[str, str]]]:
+def _served(atlas: Atlas, settings: Settings) -> Iterator[tuple[str, State, dict[str, str]]]:
     access = Access(settings)
     tokens = {name: access.create_key(name, given, None)[1] for name, given in SCOPES.items()}
-    with served(create_app(atlas, settings)) as address:
-        yield address, tokens
+    app = create_app(atlas, settings)
+    with served(app) as address:
+        yield address, app.state.angioatlas, tokens
+
+
+def _drawn() -> World:
+    drawn = world(PATIENTS, seed=1, dim=EMBEDDING_DIM)
+    columns = [name for name in drawn.x.columns if name.startswith(EMBEDDING)]
+    apart = np.random.default_rng(0).normal(size=len(columns))
+    drawn.x.loc[PATIENTS - 1, columns] = apart / np.linalg.norm(apart)
+    one, other = (int(uid.rpartition(".")[2]) for uid in TWINS)
+    drawn.x.loc[other, columns] = drawn.x.loc[one, columns].to_numpy()
+    return drawn
 
 
 def _fitted(atlas: Atlas) -> tuple[SavedModel, SavedModel]:
