@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -17,12 +19,15 @@ from store.registry import Registry
 from tests.support.analysed_store import (
     HORIZONS,
     PATIENTS,
+    SEXLESS,
     STRANGER,
     TWINS,
     analysed_store,
     served_serial_store,
 )
+from tests.support.curl_document import examples, shell_of, wrong_with
 
+DOCUMENT = Path(__file__).parents[2] / "docs/api-analyses.md"
 UID = "1.1.3"
 
 
@@ -138,14 +143,11 @@ def test_a_cohort_is_predicted_whole_and_a_large_one_refused(world, client):
 
 
 def test_what_is_not_known_of_an_exam_is_filled_in_and_said(world, client):
-    """One exam alone is read as the model was fitted: without a sex, or without any covariate."""
-    sexless = world.atlas.studies()
-    uid = sexless[sexless["patient_sex"].isna()]["study_uid"].iloc[0]
     at = f"survival/models/{world.mace.model_id}:predict"
-    (said,) = ask(client, at, study_uids=[uid])["predictions"]
+    (said,) = ask(client, at, study_uids=[SEXLESS])["predictions"]
     assert said["filled_in"] == ["sex"]
     table = world.atlas.predict_survival("mace-a").table.set_index("study_uid")
-    assert said["score"] == pytest.approx(table.loc[uid, "score"], rel=1e-9)
+    assert said["score"] == pytest.approx(table.loc[said["study_uid"], "score"], rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -308,6 +310,26 @@ def test_serial_exams_are_told_as_a_study_of_everybody_tells_them(tmp_path):
         with atlas.snapshot() as snapshot:
             once = atlas._everybody(snapshot, "enc-a")
             assert atlas._everybody(snapshot, "enc-a") is once
+
+
+@pytest.fixture(scope="module")
+def shell(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("curl")
+    return folder, {
+        "ATLAS": world.address,
+        "STUDY": SEXLESS,
+        "OWN": world.identity.uid(UID),
+        "STRANGER": STRANGER,
+        "MODEL": world.mace.model_id,
+        "LVEF_MODEL": world.lvef.model_id,
+        **shell_of(folder, world.tokens["reader"]),
+    }
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("example", examples(DOCUMENT), ids=lambda example: example.name)
+def test_curl_gets_what_the_document_says(shell, example):
+    assert wrong_with(example, *shell) == []
 
 
 def test_so_many_analyses_are_made_at_a_time_and_no_more(world, client, monkeypatch):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -20,7 +18,7 @@ from api import analysis_schemas, client_options, schemas
 from api.client import ApiError, Client
 from api.schemas import ExamJob, Health
 from core.schema import Level
-from tests.support.curl_document import differences, examples
+from tests.support.curl_document import examples, shell_of, wrong_with
 from tests.support.served_archive import REAL_CINE, STUDIES, served_archive
 
 DOCUMENT = Path(__file__).parents[2] / "docs/api.md"
@@ -309,11 +307,8 @@ def test_a_server_that_is_not_there_or_another(tmp_path):
 def shell(world, tmp_path_factory):
     """Return what the document's reader has: a folder with key and exam, and the variables."""
     folder = tmp_path_factory.mktemp("curl")
-    (folder / "key").write_text(f"Authorization: Bearer {world.key}\n")
     (folder / "exam").mkdir()
     shutil.copy(REAL_CINE, folder / "exam/1.dcm")
-    # The status of each answer, beside the answer itself.
-    (folder / ".curlrc").write_text('write-out = "%{stderr}%{http_code}\\n"\n')
     with Client(world.address, world.key) as client:
         own = client.resolve(world.study_uid).uid
         video = client.videos_of_study(own)[0].sop_uid
@@ -322,8 +317,7 @@ def shell(world, tmp_path_factory):
         "STUDY": world.study_uid,
         "OWN": own,
         "VIDEO": video,
-        "CURL_HOME": str(folder),
-        "PATH": os.environ["PATH"],
+        **shell_of(folder, world.key),
     }
     return folder, variables
 
@@ -331,29 +325,7 @@ def shell(world, tmp_path_factory):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("example", examples(DOCUMENT), ids=lambda example: example.name)
 def test_curl_gets_what_the_document_says(shell, example):
-    folder, variables = shell
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", example.command],
-        cwd=folder,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    status = int(done.stderr.split()[-1])
-    if example.kind == "json":
-        told = json.loads(example.told)
-        answer = json.loads(done.stdout)
-        assert differences(told, answer) == []
-        assert status == (told["status"] if isinstance(told.get("status"), int) else 200)
-        return
-    first, *headers = example.told.splitlines()
-    assert status == int(first.split()[1])
-    for header in headers:
-        name = header.partition(":")[0]
-        assert f"\n{name}:" in done.stdout
+    assert wrong_with(example, *shell) == []
 
 
 def test_the_document_shows_every_kind_of_answer():

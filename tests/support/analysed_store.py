@@ -37,6 +37,8 @@ PATIENTS: Final = 240
 HORIZONS: Final = (365, 730)
 STRANGER: Final = f"1.1.{PATIENTS - 1}"
 """An exam whose vector lies apart from all others."""
+SEXLESS: Final = "1.1.17"
+"""An exam of a patient whose sex is not known."""
 TWINS: Final = ("1.1.9", "1.1.11")
 """Exams of two patients with one vector."""
 SCOPES: Final = {"reader": [Scope.SEARCH, Scope.READ], "searcher": [Scope.SEARCH]}
