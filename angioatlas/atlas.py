@@ -388,6 +388,7 @@ class Atlas(
             with IdentityMap(private_map) as known:
                 known.forget(surrogates)
         self._caches.clear()
+        self._compared.clear()
         try:
             return asdict(purge_patient(self.store, patient_id, wait_s=_READERS_S))
         finally:

@@ -325,7 +325,7 @@ class SerialExam(BaseModel):
     exam_date: dt.date
     years: float = Field(description="Since the first exam.")
     treatment: str = Field(description="Since the exam before, such as `pci`; empty for none.")
-    along: dict[str, float] = Field(
+    along: dict[str, float | None] = Field(
         description="How far along each clinical direction it stands, in standard deviations of "
         "all exams; 0 is their mean, up is worse."
     )

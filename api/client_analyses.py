@@ -49,7 +49,7 @@ class AnalysisCalls(Connection):
 
         With neither, to the first exam of every patient.
         """
-        at = f"/v1/survival/models/{in_path(model_id)}:predict"
+        at = f"/v1/survival/models/{in_path(model_id)}/predictions"
         return self._post(at, _exams(study_uids, cohort), SurvivalPredictions)
 
     def lvef_models(self) -> list[LvefModelRow]:
@@ -68,7 +68,7 @@ class AnalysisCalls(Connection):
         cohort: str | None = None,
     ) -> LvefPredictions:
         """Apply a model of LVEF likewise."""
-        at = f"/v1/lvef/models/{in_path(model_id)}:predict"
+        at = f"/v1/lvef/models/{in_path(model_id)}/predictions"
         return self._post(at, _exams(study_uids, cohort), LvefPredictions)
 
     def outcomes_like(self, uid: str, **options: Unpack[OutcomesOptions]) -> OutcomesLikeThis:

@@ -34,6 +34,7 @@ _OF_THE_REQUEST: Final = {
     "too_many_requests": HTTPStatus.TOO_MANY_REQUESTS,
     "far_from_all": HTTPStatus.UNPROCESSABLE_ENTITY,
     "leakage": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "model": HTTPStatus.CONFLICT,
 }
 """Status by the code of an error whose message the caller may read."""
 _PATH: Final = re.compile(r"(?:^|[\s'\"(=])(?:/|~/|[A-Za-z]:\\)[^\s/]")

@@ -36,12 +36,16 @@ from api.analysis_schemas import (
     SurvivalPredictions,
 )
 from api.callers import CallersAtlas, analysis_place
+from api.description import Responses, failure
 from api.routes.studies import Encoder
 from api.schemas import Uid
 from api.versions import NOT_MODIFIED, Versioned
 
 router = APIRouter(prefix="/v1", tags=["analyses"])
 _PLACE: Final = [Depends(analysis_place, scope="function")]
+_UNUSABLE: Final[Responses] = {
+    409: failure("The saved model is damaged, or was saved by another version of the software.")
+}
 
 
 @router.get("/survival/endpoints")
@@ -74,7 +78,7 @@ def survival_model(model_id: ModelId, atlas: CallersAtlas) -> SurvivalModelFacts
     )
 
 
-@router.post("/survival/models/{model_id}:predict", dependencies=_PLACE)
+@router.post("/survival/models/{model_id}/predictions", responses=_UNUSABLE, dependencies=_PLACE)
 def predict_survival(
     model_id: ModelId, query: PredictionQuery, atlas: CallersAtlas
 ) -> SurvivalPredictions:
@@ -117,7 +121,7 @@ def lvef_model(model_id: ModelId, atlas: CallersAtlas) -> LvefModelFacts:
     return LvefModelFacts(**_facts(found) | {"target": found.about["target"], "figures": figures})
 
 
-@router.post("/lvef/models/{model_id}:predict", dependencies=_PLACE)
+@router.post("/lvef/models/{model_id}/predictions", responses=_UNUSABLE, dependencies=_PLACE)
 def predict_lvef(model_id: ModelId, query: PredictionQuery, atlas: CallersAtlas) -> LvefPredictions:
     """Apply a model of LVEF to single studies, or to the index exams of a cohort."""
     found = atlas.predict_lvef(

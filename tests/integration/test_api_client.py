@@ -157,9 +157,7 @@ def route_of(request, described):
         for each in described["paths"]
         if re.fullmatch(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(each)), path)
     ]
-    # Of several the one that says most: `{model_id}` fits `{model_id}:predict`, too.
-    best = min(fits, key=lambda each: (each.count("{"), -len(each)))
-    return best, request.method.lower()
+    return min(fits, key=lambda each: each.count("{")), request.method.lower()
 
 
 def parameters_of(request):
