@@ -55,6 +55,7 @@ class Asked:
         UsageError
             No exam has a vector, or nobody in the store has a predictor.
         """
+        # It takes seconds to import: who searches does without it.
         from angioatlas.studied import join_predictors
 
         index, x, _ = join_predictors(

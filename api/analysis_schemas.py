@@ -327,7 +327,7 @@ class SerialExam(BaseModel):
     treatment: str = Field(description="Since the exam before, such as `pci`; empty for none.")
     along: dict[str, float | None] = Field(
         description="How far along each clinical direction it stands, in standard deviations of "
-        "all exams; 0 is their mean, up is worse."
+        "all serial exams; 0 is their mean, up is worse."
     )
 
 

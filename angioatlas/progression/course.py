@@ -1,6 +1,7 @@
 """How the exams of one patient followed each other, held against what unchanged arteries differ by.
 
-The noise floor is everybody's: it is measured once for each position of the store, and kept.
+The noise floor is that of all patients who came again: it is measured once for each position of the
+store, and kept.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from analytics.cohort import CohortDefinition, IndexRule
 from analytics.progression.change import NoiseFloor
 from analytics.progression.study import Plan, score_pairs
 from analytics.progression.trajectory import PLANE, positions
-from angioatlas.cohorts import choose
+from angioatlas.cohorts import CohortMembers, choose
 from angioatlas.progression.gather import gather
 from angioatlas.progression.study import with_plain_dates
 from core.errors import UsageError
@@ -28,7 +29,7 @@ from store.store import Store
 @final
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """Exams, each held against the one before it.
+    """Exams of patients who came again, each held against the one before it.
 
     Attributes
     ----------
@@ -36,12 +37,11 @@ class Compared:
         patient_id, number (from 1), study_uid, date, years (since the first), treatment (since the
         exam before), and a column for each axis.
     axes : tuple of str
-        Directions with a clinical meaning: in standard deviations of all exams of the store, 0 is
-        their mean, up is worse.
+        Directions with a clinical meaning: in standard deviations of all these exams of the store,
+        0 is their mean, up is worse.
     pairs : DataFrame
         See `analytics.progression.study.ProgressionStudy`; without a floor nothing is scored.
     floor : NoiseFloor or None
-        Of everybody.
     notes : tuple of str
         Where stenoses are from, and what leads toward disease.
     not_told : str
@@ -88,6 +88,9 @@ def compare_everybody(
 ) -> Compared:
     """Hold every exam of a snapshot against the one before it, by the defaults of a study.
 
+    Of patients who came again, as long as they make a noise floor: of a large store that is a part
+    of the vectors.
+
     Parameters
     ----------
     store : Store
@@ -96,13 +99,30 @@ def compare_everybody(
     reader : TextEmbedder or None
         For axes that lead to sentences.
     """
-    everybody = CohortDefinition(None, None, IndexRule("every"), None)
     try:
-        cohort = choose(store, snapshot, everybody)
+        everybody = choose(store, snapshot, CohortDefinition(index=IndexRule("every")))
+    except UsageError as error:  # no exam with patient and date
+        return _nothing(error)
+    who = everybody.members["patient_id"]
+    again = replace(everybody, members=everybody.members[who.duplicated(keep=False)])
+    found = _compared(store, snapshot, again, encoder_id, reader)
+    if found.floor is None:
+        # Halves of exams make a floor, too, and need no second exam.
+        found = _compared(store, snapshot, everybody, encoder_id, reader)
+    return found
+
+
+def _compared(
+    store: Store,
+    snapshot: Snapshot,
+    cohort: CohortMembers,
+    encoder_id: str,
+    reader: TextEmbedder | None,
+) -> Compared:
+    try:
         inputs = gather(store, snapshot, cohort, encoder_id=encoder_id, reader=reader)
-    except UsageError as error:  # no exam with patient, date and vector
-        exams = pd.DataFrame(columns=["patient_id", "study_uid"])
-        return Compared(exams, (), exams, None, (), error.message)
+    except UsageError as error:  # no vector
+        return _nothing(error)
     on_no_map = np.full((len(inputs.exams), len(PLANE)), np.nan)
     exams = positions(inputs.exams, inputs.pairs, on_no_map, inputs.along)
     exams = exams.drop(columns=[*PLANE]).assign(date=exams["date"].dt.date)
@@ -116,15 +136,18 @@ def compare_everybody(
     return replace(told, floor=floor, pairs=with_plain_dates(pairs))
 
 
-def of_patient(everybody: Compared, study_uid: str, patient_id: str) -> Compared:
-    """Return what is told of the patient of a study."""
+def _nothing(error: UsageError) -> Compared:
+    none = pd.DataFrame(columns=["patient_id", "study_uid"])
+    return Compared(none, (), none, None, (), error.message)
+
+
+def of_patient(everybody: Compared, patient_id: str) -> Compared:
+    """Return what is told of one patient."""
     exams, pairs = (
         table[table["patient_id"] == patient_id].reset_index(drop=True)
         for table in (everybody.exams, everybody.pairs)
     )
     not_told = everybody.not_told
-    if study_uid not in set(exams["study_uid"]):
-        not_told = "this study cannot be compared: it lacks a patient, a date or a vector"
-    elif len(exams) == 1:
-        not_told = "the patient has no other exam that can be compared with this one"
+    if pairs.empty:
+        not_told = "of this patient no two exams are known with a date and a vector"
     return replace(everybody, exams=exams, pairs=pairs, not_told=not_told)

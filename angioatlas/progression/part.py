@@ -96,7 +96,7 @@ class Progression(CohortStudies):
         """Tell what changed between the exams of the patient of a study, beyond the noise floor.
 
         The first answer of a position of the store takes long where it is large: the noise floor
-        is everybody's.
+        is that of all patients who came again.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class Progression(CohortStudies):
             patient_id = row_of(snapshot, Level.STUDY, study_uid)["patient_id"]
             space = choose_space(snapshot, encoder, self.settings)
             note(study_uid=study_uid, patient_id=patient_id, encoder_id=space)
-            found = of_patient(self._everybody(snapshot, space), study_uid, patient_id)
+            found = of_patient(self._everybody(snapshot, space), patient_id)
             return PatientProgression(study_uid, patient_id, space, snapshot.version, found)
 
     def _everybody(self, snapshot: Snapshot, space: str) -> Compared:

@@ -180,8 +180,8 @@ def patient_progression(
 ) -> PatientProgression:
     """Show what changed between the exams of the patient of a study, beyond the noise floor.
 
-    The noise floor is measured on all exams, once for each version of the store: the first answer
-    may take long.
+    The noise floor is measured on all patients who came again, once for each version of the store:
+    the first answer may take long.
     """
     found = atlas.patient_progression(study_uid, encoder=encoder)
     told = found.compared
