@@ -145,7 +145,11 @@ class CohortStudies:
         members = self.cohort(cohort) if isinstance(cohort, str) else cohort
         with self.store.snapshot(members.store_version) as snapshot:
             space = self._space_of(snapshot, encoder, saved)
-        note(cohort_id=members.cohort_id, encoder_id=space, store_version=members.store_version)
+        note(
+            cohort_id=members.cohort_id,
+            encoder_id=space or None,
+            store_version=members.store_version,
+        )
         return members, space
 
     @contextmanager

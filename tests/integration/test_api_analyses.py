@@ -14,6 +14,7 @@ from angioatlas.access.access import Access
 from angioatlas.atlas import Atlas
 from angioatlas.predictions import MOST_STUDIES
 from angioatlas.progression.study import scored_pairs
+from api.client import ApiError, Client
 from core.errors import TooLargeError
 from store.registry import Registry
 from tests.support.analysed_store import (
@@ -309,6 +310,24 @@ def test_serial_exams_are_told_as_a_study_of_everybody_tells_them(tmp_path):
         with atlas.snapshot() as snapshot:
             once = atlas._everybody(snapshot, "enc-a")
             assert atlas._everybody(snapshot, "enc-a") is once
+
+
+def test_the_client_reads_every_answer(world):
+    with Client(world.address, world.tokens["reader"]) as client:
+        assert client.survival_model(world.mace.model_id).figures.c is not None
+        assert client.lvef_model(world.lvef.model_id).target.name == "lvef_percent"
+        (said,) = client.predict_survival(world.mace.model_id, [UID]).predictions
+        assert said.study_uid == world.identity.uid(UID)
+        of_cohort = client.predict_lvef(world.lvef.model_id, cohort="site-a").predictions
+        assert len(of_cohort) == PATIENTS / 2
+        assert [*HORIZONS] == [
+            each.horizon_days
+            for each in client.outcomes_like(UID, horizons_days=[*HORIZONS]).horizons
+        ]
+        with pytest.raises(ApiError) as raised:
+            client.outcomes_like(STRANGER)
+        assert raised.value.code == "far_from_all"
+        assert client.patient_progression(said.study_uid).not_told
 
 
 @pytest.fixture(scope="module")
