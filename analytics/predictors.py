@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import pandas as pd
@@ -14,10 +14,27 @@ AGE: Final = "age_years"
 SEX: Final = "sex"
 
 
-def known_names(covariates: pd.DataFrame, measurements: pd.DataFrame) -> list[str]:
-    """Return what may be asked for: age and sex of the exam, covariates, measurements; sorted."""
-    names = {AGE, SEX, *covariates["name"].unique(), *measurements["name"].unique()}
-    return sorted(map(str, names))
+def check_names(names: Sequence[str], labels: Iterable[str]) -> None:
+    """Refuse predictors that nobody has.
+
+    Parameters
+    ----------
+    names : sequence of str
+        What is asked for.
+    labels : iterable of str
+        Names of covariates and measurements; age and sex of the exam are there anyway.
+
+    Raises
+    ------
+    UsageError
+        A name is not known.
+    """
+    known = {AGE, SEX, *labels}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(
+            f"no predictor is called {', '.join(unknown)}", f"there are {', '.join(sorted(known))}"
+        )
 
 
 def as_of(
@@ -26,6 +43,8 @@ def as_of(
     covariates: pd.DataFrame,
     measurements: pd.DataFrame,
     names: Sequence[str],
+    *,
+    as_words: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Return predictors of the index exams.
 
@@ -40,7 +59,11 @@ def as_of(
     measurements : DataFrame
         patient_id, date, name, value (number).
     names : sequence of str
-        Of `known_names`.
+        See `check_names`.
+    as_words : collection of str, optional
+        Which of the names are words, the others being numbers, as a model was fitted to them; by
+        default what the values of these exams are.  A single exam does not tell: a "yes" may be
+        one of many words.
 
     Returns
     -------
@@ -48,16 +71,7 @@ def as_of(
         One row an index exam, in order; a column for each name: the last value on or before the
         index date, a number where all values are numbers or truth values, else text; null where
         there is none.
-
-    Raises
-    ------
-    UsageError
-        A name is not known.
     """
-    unknown = [name for name in names if name not in known_names(covariates, measurements)]
-    if unknown:
-        known = ", ".join(known_names(covariates, measurements))
-        raise UsageError(f"no predictor is called {', '.join(unknown)}", f"there are {known}")
     facts = index.merge(studies, on="study_uid", how="left")
     own = {AGE: facts["patient_age_years"], SEX: facts["patient_sex"]}
     said = pd.concat(
@@ -69,7 +83,12 @@ def as_of(
     )
     said["date"] = pd.to_datetime(said["date"])
     columns: Mapping[str, pd.Series] = {
-        name: own[name] if name in own else _typed(_latest(index, said[said["name"] == name]))
+        name: own[name]
+        if name in own
+        else _typed(
+            _latest(index, said[said["name"] == name]),
+            None if as_words is None else name in as_words,
+        )
         for name in names
     }
     told = {name: column.to_numpy() for name, column in columns.items()}
@@ -87,9 +106,15 @@ def _latest(index: pd.DataFrame, said: pd.DataFrame) -> pd.Series:
     return values.reindex(range(len(index)))
 
 
-def _typed(values: pd.Series) -> pd.Series:
+def _typed(values: pd.Series, are_words: bool | None) -> pd.Series:
     known = values.dropna()
     words = known.astype(str).str.strip().str.lower()
+    if are_words:
+        return words.reindex(values.index).astype(object)
+    if are_words is not None:
+        truth = words.map({each: _truth(each) for each in TRUE_WORDS | FALSE_WORDS})
+        numbers = pd.to_numeric(words, errors="coerce")
+        return numbers.fillna(truth).astype(float).reindex(values.index)
     if words.isin(TRUE_WORDS | FALSE_WORDS).all():
         return values.map(lambda value: _truth(value), na_action="ignore").astype(float)
     numbers = pd.to_numeric(known, errors="coerce")

@@ -60,6 +60,16 @@ def preparation(x: pd.DataFrame, *, components: int | None) -> ColumnTransformer
     return ColumnTransformer(steps, sparse_threshold=0)
 
 
+def taken_as_words(prepare: ColumnTransformer) -> frozenset[str]:
+    """Return which predictors a fitted preparation takes as words."""
+    return frozenset(
+        str(column)
+        for name, _, columns in prepare.transformers_
+        if name == "words"
+        for column in columns
+    )
+
+
 def prepared(
     prepare: ColumnTransformer, x: pd.DataFrame, columns: Sequence[str]
 ) -> NDArray[np.float64]:

@@ -331,6 +331,7 @@ class Atlas(
             with IdentityMap(private_map) as known:
                 known.forget(found.surrogates)
         self._caches.clear()
+        self._compared.clear()
         try:
             if self.settings.serve.archive_dir is not None:
                 forget_files(self.settings.serve.archive_dir, found.uris)

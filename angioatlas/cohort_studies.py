@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -16,12 +17,13 @@ from angioatlas.access.audit import Action
 from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
 from angioatlas.identities import lookup_identity
+from angioatlas.predictions import Asked, check_size, exams_of
 from angioatlas.spaces import choose_space, encoder_handle
-from core.errors import EncoderError, NotFoundError
+from core.errors import EncoderError, NotFoundError, UsageError
 from core.settings import Settings
 from embedder.encoders.registry import find_encoder, load_text_encoder
 from embedder.encoders.spec import Encoder, TextEmbedder
-from store.registry import COHORTS, MODELS, Registry
+from store.registry import COHORTS, MODELS, Registry, SavedModel
 from store.snapshot import Snapshot
 from store.store import Store
 
@@ -133,15 +135,56 @@ class CohortStudies:
         Registry(self.store.tables).drop(MODELS, name)
 
     def _studied(
-        self, cohort: str | cohorts_.CohortMembers | None, encoder: str | None
+        self,
+        cohort: str | cohorts_.CohortMembers | None,
+        encoder: str | None,
+        saved: SavedModel | None = None,
     ) -> tuple[cohorts_.CohortMembers, str]:
         if cohort is None:
             cohort = self.choose_cohort()
         members = self.cohort(cohort) if isinstance(cohort, str) else cohort
         with self.store.snapshot(members.store_version) as snapshot:
-            space = choose_space(snapshot, encoder, self.settings)
-        note(cohort_id=members.cohort_id, encoder_id=space, store_version=members.store_version)
+            space = self._space_of(snapshot, encoder, saved)
+        note(
+            cohort_id=members.cohort_id,
+            encoder_id=space or None,
+            store_version=members.store_version,
+        )
         return members, space
+
+    @contextmanager
+    def _asked(
+        self,
+        saved: SavedModel,
+        cohort: str | cohorts_.CohortMembers | None,
+        studies: Sequence[str] | None,
+        encoder: str | None,
+        most: int | None,
+    ) -> Iterator[Asked]:
+        """Open what a saved model is asked about: a cohort, or single studies as they are now."""
+        note(model_id=saved.model_id)
+        if studies is None:
+            members, space = self._studied(cohort, encoder, saved)
+            check_size(members.members, most)
+            with self.store.snapshot(members.store_version) as snapshot:
+                yield Asked(snapshot, members.members, space)
+            return
+        if cohort is not None:
+            raise UsageError("a cohort and single studies are asked about", "name one of the two")
+        with self.snapshot() as snapshot:
+            space, lookup = self._space_of(snapshot, encoder, saved), self._uid_lookup()
+            needed = space if saved.encoder_id else None
+            exams = exams_of(snapshot, [lookup(uid) for uid in studies], encoder_id=needed)
+            note(encoder_id=needed, study_uids=" ".join(exams["study_uid"]))
+            yield Asked(snapshot, exams, space)
+
+    def _space_of(self, snapshot: Snapshot, encoder: str | None, saved: SavedModel | None) -> str:
+        """Return whose embeddings are read: of several, those that a model was fitted to."""
+        # An empty one: the model reads no embeddings.
+        read = None if saved is None else saved.encoder_id
+        if encoder is None and read is not None and read in ("", *snapshot.spaces()):
+            return read
+        return choose_space(snapshot, encoder, self.settings)
 
     def _reader(self, space: str) -> TextEmbedder:
         """Return the text encoder of a space, loaded once."""

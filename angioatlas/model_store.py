@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from analytics.leakage import Leak
+from analytics.preparation import library_versions
 from analytics.report.document import plain
 from angioatlas.cohorts import CohortMembers
+from angioatlas.saved_models import check_kind
 from angioatlas.studied import CLINICAL
 from core.errors import UsageError
+from core.provenance import software_version
 from store.registry import Registry, SavedModel
 from store.store import Store
 
@@ -46,13 +49,16 @@ def store_model(
 ) -> SavedModel:
     """Save a model under a name; its id is the hash of its bytes.
 
+    With what it predicts stands what it was made with, so that figures can be worked out again.
+
     Parameters
     ----------
     store : Store
     name, kind : str
     payload : bytes
     description : mapping
-        What it predicts, with `predictors` and `summary`.
+        What it predicts, with `predictors`, `clinical`, `summary` and `fitted_to` (who it was
+        fitted to, in numbers).
     cohort_id, encoder_id : str
         What it was fitted to; a model of clinical predictors alone reads no embedding.
 
@@ -68,7 +74,7 @@ def store_model(
             kind,
             cohort_id,
             encoder_id if description["predictors"] != CLINICAL else "",
-            json.dumps(plain(dict(description)), sort_keys=True),
+            json.dumps(plain({**description, "made_with": _made_with()}), sort_keys=True),
             payload,
         )
     )
@@ -82,8 +88,7 @@ def described(saved: SavedModel, kind: str, encoder_id: str) -> dict[str, Any]:
     UsageError
         The model is of another kind, or reads embeddings of another encoder.
     """
-    if saved.kind != kind:
-        raise UsageError(f"the model {saved.name!r} is one of {saved.kind}, not of {kind}")
+    check_kind(saved, kind)
     if saved.encoder_id and saved.encoder_id != encoder_id:
         raise UsageError(
             f"the model {saved.name!r} reads embeddings of {saved.encoder_id}, not of {encoder_id}",
@@ -95,10 +100,11 @@ def described(saved: SavedModel, kind: str, encoder_id: str) -> dict[str, Any]:
 
 def in_training(store: Store, saved: SavedModel, cohort: CohortMembers) -> list[Leak]:
     """Find patients of a cohort that a model was fitted to, when this store knows its cohort."""
-    known = {each.cohort_id: each for each in Registry(store.tables).cohorts()}
     if saved.cohort_id == cohort.cohort_id:
         return [Leak("the model was fitted to this very cohort", (cohort.name or "",))]
-    if saved.cohort_id not in known:
-        return []
-    both = set(known[saved.cohort_id].patient_ids) & set(cohort.members["patient_id"])
+    both = Registry(store.tables).in_cohort(saved.cohort_id, [*cohort.members["patient_id"]])
     return [Leak("patients that the model was fitted to", tuple(sorted(both)))] if both else []
+
+
+def _made_with() -> dict[str, str]:
+    return {"angioatlas": software_version(), **library_versions()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.leakage import (
     DUPLICATE_COSINE,
@@ -21,7 +22,7 @@ from analytics.leakage import (
     near_duplicates,
     refuse,
 )
-from analytics.predictors import AGE, SEX, as_of
+from analytics.predictors import AGE, SEX, as_of, check_names
 from analytics.preparation import EMBEDDING, library_versions
 from analytics.splits import Split, by_site, temporal
 from angioatlas.cohorts import CohortMembers
@@ -144,16 +145,34 @@ def held_out(table: pd.DataFrame, options: StudyOptions) -> tuple[Split, ...]:
 
 def join_predictors(
     snapshot: Snapshot,
-    cohort: CohortMembers,
+    exams: pd.DataFrame,
     clinical: Sequence[str],
     *,
     encoder_id: str,
     sets: Sequence[str],
     more: pd.DataFrame | None = None,
+    as_words: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, pd.DataFrame], dict[str, tuple[str, ...]]]:
-    """Return index exams with facts, every set of predictors of them, and what is in each set."""
-    studies = snapshot.studies().to_pandas()
-    index = cohort.members.merge(
+    """Return index exams with facts, every set of predictors of them, and what is in each set.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    exams : DataFrame
+        study_uid, patient_id, index_date.
+    clinical : sequence of str
+    encoder_id : str
+    sets : sequence of str
+        Of `SETS`; exams without a vector are left out where a set reads it.
+    more : DataFrame, optional
+        Covariates besides those of the store.
+    as_words : collection of str, optional
+        See `analytics.predictors.as_of`.
+    """
+    studies = snapshot.studies()
+    of_exams = pa.array(exams["study_uid"], pa.string())
+    studies = studies.filter(pc.is_in(studies["study_uid"], value_set=of_exams)).to_pandas()
+    index = exams.merge(
         studies[["study_uid", "patient_age_years", "patient_sex", "site"]], on="study_uid"
     )
     width, embedding = 0, pd.DataFrame(index=index.index)
@@ -171,18 +190,32 @@ def join_predictors(
         at = [keys[uid] for uid in index["study_uid"]]
         # In float32 a risk would depend, in its seventh digit, on who else is asked about.
         embedding = pd.DataFrame(vectors[at].astype(np.float64), columns=names)
-    covariates = snapshot.labels(LabelKind.COVARIATES).to_pandas()
     told = as_of(
         index[["study_uid", "patient_id", "index_date"]],
         studies[["study_uid", "patient_age_years", "patient_sex"]],
-        covariates if more is None else pd.concat([covariates, more], ignore_index=True),
-        snapshot.labels(LabelKind.MEASUREMENTS).to_pandas(),
+        *_labels(snapshot, [*index["patient_id"].unique()], clinical, more),
         clinical,
+        as_words=as_words,
     )
     every = {EMBEDDINGS: embedding, CLINICAL: told, BOTH: pd.concat([embedding, told], axis=1)}
     picture = (f"the {width} coordinates of the study's embedding by {encoder_id}",)
     words = {EMBEDDINGS: picture, CLINICAL: tuple(clinical), BOTH: (*picture, *clinical)}
     return index, every, {name: words[name] for name in sets}
+
+
+def _labels(
+    snapshot: Snapshot, patients: Sequence[str], clinical: Sequence[str], more: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return covariates and measurements of some patients; of names, what anybody has is known."""
+    kinds = (LabelKind.COVARIATES, LabelKind.MEASUREMENTS)
+    known = [snapshot.label_rows(kind)["name"].unique().to_pylist() for kind in kinds]
+    check_names(clinical, {*known[0], *known[1], *([] if more is None else more["name"])})
+    covariates, measurements = (
+        snapshot.labels(kind, patients=patients).to_pandas() for kind in kinds
+    )
+    if more is not None:
+        covariates = pd.concat([covariates, more], ignore_index=True)
+    return covariates, measurements
 
 
 def check(
@@ -338,6 +371,6 @@ def vectors_of(
     snapshot: Snapshot, encoder_id: str, level: Level, study_uids: Iterable[str]
 ) -> tuple[pa.Table, np.ndarray]:
     """Return the keys and vectors of some studies, or of their videos; see `Snapshot.vectors`."""
-    wanted, keys = set(study_uids), snapshot.keys(encoder_id, level)
-    keys = keys.filter([uid in wanted for uid in keys["study_uid"].to_pylist()])
+    keys, wanted = snapshot.keys(encoder_id, level), pa.array([*study_uids], pa.string())
+    keys = keys.filter(pc.is_in(keys["study_uid"], value_set=wanted))
     return snapshot.vectors(encoder_id, level, keys=keys)

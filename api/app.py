@@ -25,11 +25,16 @@ from api.description import FAILURES, UNKNOWN_HOST, described
 from api.gate import Gate
 from api.guard import Guard
 from api.jobs import Jobs
-from api.limits import MOST_TEXTS_WAITING, Places
+from api.limits import (
+    ANALYSES_AT_ONCE,
+    MOST_ANALYSES_WAITING,
+    MOST_TEXTS_WAITING,
+    Places,
+)
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import add_handlers
-from api.routes import exams, pictures, search, service, store, studies
+from api.routes import analyses, exams, pictures, search, service, store, studies
 from api.state import State
 from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
@@ -55,6 +60,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Metrics(),
         Jobs(settings.state_dir / "jobs.sqlite"),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
+        Places(ANALYSES_AT_ONCE, MOST_ANALYSES_WAITING),
         insecure=insecure,
     )
 
@@ -81,8 +87,8 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     add_handlers(app)
     app.include_router(service.health, responses=UNKNOWN_HOST)
     guarded = APIRouter(dependencies=[Depends(caller)], responses=FAILURES)
-    for part in (search.router, exams.router, studies.router, pictures.router, store.router):
-        guarded.include_router(part)
+    for part in (search, exams, studies, analyses, pictures, store):
+        guarded.include_router(part.router)
     guarded.include_router(service.router)
     guarded.add_api_route(
         "/openapi.json", lambda: app.openapi(), tags=["service"], include_in_schema=False

@@ -41,5 +41,11 @@ async def text_place(request: Request) -> AsyncIterator[None]:
         yield
 
 
+async def analysis_place(request: Request) -> AsyncIterator[None]:
+    """Hold a place among the analyses that are made while a route answers."""
+    async with state_of(request).analyses.one():
+        yield
+
+
 Caller = Annotated[Principal, Depends(caller)]
 CallersAtlas = Annotated[Atlas, Depends(acting)]

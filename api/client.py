@@ -20,8 +20,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar, Unpack, final
 
+from api.client_analyses import AnalysisCalls
 from api.client_answers import ApiError, reached, read, require_success
-from api.client_connection import Connection, given, in_path
+from api.client_connection import given, in_path
 from api.client_options import (
     CaseOptions,
     ExamOptions,
@@ -57,7 +58,7 @@ _ASK_EVERY_S: Final = 0.25
 
 
 @final
-class Client(Connection):
+class Client(AnalysisCalls):
     """The API of one server.
 
     One client may be used by several threads; close it, or use it as a context.

@@ -72,3 +72,13 @@ class ListOptions(TypedDict, total=False):
     where: str
     encoder: str
     limit: int
+
+
+class OutcomesOptions(TypedDict, total=False):
+    """What may be wanted of outcomes of patients alike (`api.analysis_schemas.OutcomesQuery`)."""
+
+    endpoint: str
+    horizons_days: list[int]
+    cohort: str | None
+    k: int | None
+    encoder: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api import analysis_examples
 from core.provenance import RESEARCH_USE
 
 _STUDY_UID: Final = "2.25.213522584514927702366332410001961105085"
@@ -163,5 +164,6 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "request_id": "3b5d5c3712955042212316173ccf37be",
         "errors": [],
     },
+    **analysis_examples.EXAMPLES,
 }
 """By the name of the model."""

@@ -19,6 +19,9 @@ MOST_CALLERS: Final = 10_000
 """Of whom one process remembers how often they asked."""
 MOST_TEXTS_WAITING: Final = 32
 """Texts of one process that wait until it embeds them."""
+ANALYSES_AT_ONCE: Final = 2
+MOST_ANALYSES_WAITING: Final = 16
+"""Analyses of one process: each may hold the vectors of a whole cohort."""
 
 
 @final

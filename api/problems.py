@@ -32,6 +32,9 @@ _OF_THE_REQUEST: Final = {
     "forbidden": HTTPStatus.FORBIDDEN,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_many_requests": HTTPStatus.TOO_MANY_REQUESTS,
+    "far_from_all": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "leakage": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "model": HTTPStatus.CONFLICT,
 }
 """Status by the code of an error whose message the caller may read."""
 _PATH: Final = re.compile(r"(?:^|[\s'\"(=])(?:/|~/|[A-Za-z]:\\)[^\s/]")

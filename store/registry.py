@@ -8,12 +8,13 @@ deleted.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.errors import NotFoundError, UsageError
 from core.provenance import software_version
@@ -188,6 +189,21 @@ class Registry:
             There is none, or several ids begin so.
         """
         return _find(self.cohorts(), name, "cohort", lambda each: each.cohort_id)
+
+    def in_cohort(self, cohort_id: str, patient_ids: Sequence[str]) -> frozenset[str] | None:
+        """Return which of some patients are of a cohort, whatever became of its name.
+
+        None where no cohort of this id was ever saved.
+        """
+        if not self._tables.exists(COHORTS):
+            return None
+        rows = self._tables.read(COHORTS, columns=["cohort_id", "patient_ids"])
+        rows = rows.filter(pc.equal(rows["cohort_id"], cohort_id))
+        if not rows.num_rows:
+            return None
+        asked = pa.array(patient_ids, pa.string())
+        known = pc.is_in(asked, value_set=pc.list_flatten(rows["patient_ids"]))
+        return frozenset(asked.filter(known).to_pylist())
 
     def save_cohort(self, cohort: SavedCohort) -> SavedCohort:
         """Save a cohort under its name, and return it as saved.

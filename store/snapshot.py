@@ -204,8 +204,14 @@ class Snapshot(Closing):
         with self._lock:
             return read_inputs(self._tables, self.commit.table_versions, self._facts)
 
-    def labels(self, kind: LabelKind) -> pa.Table:
+    def labels(self, kind: LabelKind, *, patients: Sequence[str] | None = None) -> pa.Table:
         """Return the visible rows of a label table, by patient and date.
+
+        Parameters
+        ----------
+        kind : LabelKind
+        patients : sequence of str, optional
+            Rows of these patients alone.
 
         Returns
         -------
@@ -213,6 +219,9 @@ class Snapshot(Closing):
             The columns that `core.labels` declares, in that order.
         """
         rows = self.label_rows(kind).select(LABELS[kind].names)
+        if patients is not None:
+            wanted = pa.array(patients, pa.string())
+            rows = rows.filter(pc.is_in(rows["patient_id"], value_set=wanted))
         # Rows of a patient by date; what is left of the order is that of the row ids.
         order = [name for name in ("patient_id", "date") if name in rows.column_names]
         return rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))

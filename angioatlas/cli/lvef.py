@@ -31,6 +31,7 @@ from angioatlas.cli.studies import (
     SeedOption,
     SinceOption,
     SiteOption,
+    StudiesOption,
     delete_model,
     print_models,
     print_predictions,
@@ -111,16 +112,18 @@ def predict(
     model: ModelArgument,
     store: StoreOption = None,
     cohort: CohortOption = None,
+    study: StudiesOption = None,
     out: OutOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Apply a saved model to the index exams of a cohort.
+    """Apply a saved model to the index exams of a cohort, or to single studies.
 
     Example: angioatlas lvef predict lvef-model --cohort new --out lvef.csv
     """
-    frame = open_atlas(store).predict_lvef(model, cohort=cohort, encoder=encoder)
-    print_predictions(model, frame, out, json=json)
+    atlas = open_atlas(store)
+    found = atlas.predict_lvef(model, cohort=cohort, studies=study, encoder=encoder)
+    print_predictions(found, out, json=json)
 
 
 @app.command("validate")

@@ -121,6 +121,41 @@ def run(
         say(f"{path} written", stderr=json)
 
 
+@app.command("patient")
+def patient(
+    uid: Annotated[str, typer.Argument(metavar="UID", help="StudyInstanceUID of an exam.")],
+    store: StoreOption = None,
+    encoder: EncoderOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what changed between the exams of the patient of a study, beyond the noise floor.
+
+    Example: angioatlas progression patient 2.25.1234 --store atlas
+    """
+    atlas = open_atlas(store)
+    found = atlas.patient_progression(atlas.resolve(uid), encoder=encoder)
+    told = found.compared
+    exams, pairs = records(told.exams), records(told.pairs)
+    if json:
+        print_json(
+            {
+                "study_uid": found.study_uid,
+                "exams": exams,
+                "changes": pairs,
+                "notes": [*told.notes],
+                "not_told": told.not_told,
+                "notice": RESEARCH_USE,
+            }
+        )
+        return
+    print_table(exams)
+    shown = ("study_uid", "days", "treatment", "change", "score", "beyond", "toward_disease")
+    print_table([{name: pair.get(name) for name in shown} for pair in pairs])
+    for note in (*told.notes, *([f"not told: {told.not_told}"] if told.not_told else [])):
+        say(note)
+    print_notice(found.encoder_id)
+
+
 @app.command("timeline")
 def timeline(
     patient: Annotated[str, typer.Argument(help="Patient id, or the store's pseudonym.")],

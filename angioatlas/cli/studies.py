@@ -17,6 +17,8 @@ from core.provenance import RESEARCH_USE
 if TYPE_CHECKING:
     import pandas as pd
 
+    from angioatlas.predictions import Predictions
+
 _SHOWN = 50
 
 
@@ -38,6 +40,15 @@ CohortOption = Annotated[
         "-c",
         metavar="NAME",
         help="Cohort; the first exam of every patient when absent.",
+        show_default=False,
+    ),
+]
+StudiesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--study",
+        metavar="UID",
+        help="StudyInstanceUID, in place of a cohort; may be given several times.",
         show_default=False,
     ),
 ]
@@ -96,17 +107,18 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def print_predictions(model: str, frame: pd.DataFrame, out: Path | None, *, json: bool) -> None:
+def print_predictions(found: Predictions, out: Path | None, *, json: bool) -> None:
     """Print what a model says of exams, or write it to a file."""
+    frame = found.table
     if out is not None:
         frame.to_csv(out, index=False)
         say(f"{len(frame)} exams written to {out}")
         print_notice()
         return
     if json:
-        print_json({"model": model, "rows": records(frame), "notice": RESEARCH_USE})
+        print_json({"model": found.model_name, "rows": records(frame), "notice": RESEARCH_USE})
         return
-    print_table(records(frame.head(_SHOWN)))
+    print_table(records(frame.head(_SHOWN).dropna(axis="columns", how="all")))
     if len(frame) > _SHOWN:
         say(f"{_SHOWN} of {len(frame)} exams; --out writes all")
     print_notice()

@@ -32,6 +32,7 @@ from angioatlas.cli.studies import (
     SeedOption,
     SinceOption,
     SiteOption,
+    StudiesOption,
     delete_model,
     print_models,
     print_predictions,
@@ -130,16 +131,18 @@ def predict(
     model: ModelArgument,
     store: StoreOption = None,
     cohort: CohortOption = None,
+    study: StudiesOption = None,
     out: OutOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Apply a saved model to the index exams of a cohort.
+    """Apply a saved model to the index exams of a cohort, or to single studies.
 
     Example: angioatlas survival predict mace-model --cohort new --out risks.csv
     """
-    frame = open_atlas(store).predict_survival(model, cohort=cohort, encoder=encoder)
-    print_predictions(model, frame, out, json=json)
+    atlas = open_atlas(store)
+    found = atlas.predict_survival(model, cohort=cohort, studies=study, encoder=encoder)
+    print_predictions(found, out, json=json)
 
 
 @app.command("validate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
-from angioatlas.saved_models import first_of_summary, listing
+from angioatlas.predictions import Predictions
+from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, listing
 from angioatlas.survey import OnProgress, no_progress
 from store.registry import Registry, SavedModel
 from store.store import Store
@@ -92,20 +94,52 @@ class LvefStudies(CohortStudies):
             },
         )
 
+    @audited(Action.READ, "model", refusals_only=True)
+    def lvef_model(self, model: str) -> ModelFacts:
+        """Describe one saved model, by its name or id; see `saved_models.facts_of`."""
+        return facts_of(self.store, model, "lvef")
+
     @audited(Action.ANALYSE, "model")
     def predict_lvef(
         self,
         model: str,
         *,
         cohort: str | CohortMembers | None = None,
+        studies: Sequence[str] | None = None,
         encoder: str | None = None,
-    ) -> pd.DataFrame:
-        """Apply a saved model to the index exams of a cohort; see `lvef.saved.predict`."""
+        most: int | None = None,
+    ) -> Predictions:
+        """Apply a saved model to the index exams of a cohort, or to single studies.
+
+        Parameters
+        ----------
+        model : str
+            Its name or id.
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        studies : sequence of str, optional
+            StudyInstanceUIDs, original ones or the store's surrogates, in place of a cohort; as the
+            store is now.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders, and the model reads none.
+        most : int, optional
+            Refuse a cohort with more exams than this.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such model, cohort or study.
+        TooLargeError
+            The cohort has more exams than `most`.
+        UsageError
+            The model is of another kind, or reads embeddings of another encoder; studies are too
+            many, or asked about beside a cohort.
+        """
         from angioatlas.lvef.saved import predict
 
         saved = Registry(self.store.tables).model(model)
-        members, space = self._studied(cohort, encoder)
-        return predict(self.store, saved, members, encoder_id=space)
+        with self._asked(saved, cohort, studies, encoder, most) as asked:
+            return predict(self.store, saved, asked)
 
     @audited(Action.ANALYSE, "model")
     def validate_lvef(

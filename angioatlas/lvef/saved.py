@@ -4,51 +4,45 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
-
 from analytics.leakage import refuse
 from analytics.lvef.models import LEVELS
 from analytics.lvef.persistence import load_model
 from analytics.lvef.study import Plan, validate_elsewhere
 from analytics.lvef.target import Target
 from analytics.model_files import spec_values
+from analytics.preparation import taken_as_words
 from angioatlas.cohorts import CohortMembers
 from angioatlas.lvef.gather import gather
 from angioatlas.lvef.study import KIND, LvefResult
 from angioatlas.model_store import described, in_training
-from angioatlas.studied import StudyOptions, join_predictors
+from angioatlas.predictions import Asked, Predictions
+from angioatlas.studied import StudyOptions
 from store.registry import SavedModel
 from store.store import Store
 
 
-def predict(
-    store: Store, saved: SavedModel, cohort: CohortMembers, *, encoder_id: str
-) -> pd.DataFrame:
-    """Return what a saved model says of the index exams of a cohort.
+def predict(store: Store, saved: SavedModel, asked: Asked) -> Predictions:
+    """Return what a saved model says of exams.
 
     Returns
     -------
-    DataFrame
-        study_uid, patient_id, index_date, lvef_percent, and lower_<level> and upper_<level> of the
-        prediction intervals, percent.
+    Predictions
+        Its table has lvef_percent, and lower_<level> and upper_<level> of the prediction intervals,
+        percent.
 
     Raises
     ------
     UsageError
-        The model reads embeddings of another encoder, or no exam has a vector.
+        The model is of another kind, reads embeddings of another encoder, or no exam has a vector.
     """
-    told = described(saved, KIND, encoder_id)
+    told = described(saved, KIND, asked.encoder_id)
     model, _ = load_model(saved.payload, sha256=saved.model_id)
-    with store.snapshot(cohort.store_version) as snapshot:
-        index, x, _ = join_predictors(
-            snapshot, cohort, told["clinical"], encoder_id=encoder_id, sets=(told["predictors"],)
-        )
-    found = index[["study_uid", "patient_id", "index_date"]].reset_index(drop=True)
-    found[told["target"]["name"]] = model.predict(x[told["predictors"]])
+    said, x = asked.predictors(told, as_words=taken_as_words(model.estimator[0]))
+    said[told["target"]["name"]] = model.predict(x)
     for level in LEVELS:
-        low, high = model.limits(found[told["target"]["name"]], level)
-        found[f"lower_{level * 100:g}"], found[f"upper_{level * 100:g}"] = low, high
-    return found
+        low, high = model.limits(said[told["target"]["name"]], level)
+        said[f"lower_{level * 100:g}"], said[f"upper_{level * 100:g}"] = low, high
+    return Predictions.of(store, saved, told, asked, said, x)
 
 
 def validate_saved(

@@ -101,6 +101,7 @@ def save_model(store: Store, result: LvefResult, name: str, predictors: str) -> 
         "target": asdict(study.plan.target),
         "predictors": predictors,
         "clinical": [each for each in model.columns if not each.startswith(EMBEDDING)],
+        "fitted_to": {"exams": study.first.rows, "patients": study.first.patients},
         "summary": study.summary()[lambda rows: rows["predictors"] == predictors],
     }
     return store_model(

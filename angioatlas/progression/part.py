@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
+from angioatlas.browse import row_of
+from angioatlas.by_position import ByPosition
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.cohorts import CohortMembers
 from angioatlas.identities import lookup_identity
+from angioatlas.spaces import choose_space
 from core.errors import NotFoundError, UsageError
 from core.labels import LabelKind
+from core.schema import Level
+from core.settings import Settings
 from store.registry import Registry
+from store.snapshot import Snapshot
+from store.store import Store
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
     from analytics.progression.study import Plan
+    from angioatlas.progression.course import Compared, PatientProgression
     from angioatlas.progression.study import ProgressionResult
 
 
 class Progression(CohortStudies):
     """Serial exams; a part of `Atlas`, made like it."""
+
+    def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
+        super().__init__(store, settings, version)
+        self._compared: ByPosition[Compared] = ByPosition()
+        self._comparing = threading.Lock()
 
     @audited(Action.ANALYSE)
     def progression(
@@ -74,6 +88,50 @@ class Progression(CohortStudies):
             direction=direction,
             on_map=None if on_map is None else Registry(self.store.tables).projection(on_map),
         )
+
+    @audited(Action.ANALYSE)
+    def patient_progression(
+        self, study_uid: str, *, encoder: str | None = None
+    ) -> PatientProgression:
+        """Tell what changed between the exams of the patient of a study, beyond the noise floor.
+
+        The first answer of a position of the store takes long where it is large: the noise floor
+        is that of all patients who came again.
+
+        Parameters
+        ----------
+        study_uid : str
+            The store's own.
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such study.
+        """
+        from angioatlas.progression.course import PatientProgression, of_patient
+
+        with self.snapshot() as snapshot:
+            patient_id = row_of(snapshot, Level.STUDY, study_uid)["patient_id"]
+            space = choose_space(snapshot, encoder, self.settings)
+            note(study_uid=study_uid, patient_id=patient_id, encoder_id=space)
+            found = of_patient(self._everybody(snapshot, space), patient_id)
+            return PatientProgression(study_uid, patient_id, space, snapshot.version, found)
+
+    def _everybody(self, snapshot: Snapshot, space: str) -> Compared:
+        """Return every exam of a snapshot held against the one before it; made once."""
+        from angioatlas.progression.course import compare_everybody
+
+        found = self._compared.get(space, snapshot)
+        if found is None:
+            with self._comparing:
+                found = self._compared.get(space, snapshot)
+                if found is None:
+                    reader = self._text_reader(space)
+                    found = compare_everybody(self.store, snapshot, encoder_id=space, reader=reader)
+                    self._compared.put(space, snapshot, found)
+        return found
 
     @audited(Action.READ)
     def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:

@@ -70,7 +70,12 @@ def gather(
         Nobody can be followed.
     """
     index, every, words = join_predictors(
-        snapshot, cohort, options.clinical, encoder_id=encoder_id, sets=sets, more=options.table
+        snapshot,
+        cohort.members,
+        options.clinical,
+        encoder_id=encoder_id,
+        sets=sets,
+        more=options.table,
     )
     steps = [tuple(row) for row in cohort.attrition.itertuples(index=False)]
     if reads_embeddings(sets):

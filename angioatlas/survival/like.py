@@ -260,7 +260,7 @@ def outcomes_like(
         )
     with store.snapshot(cohort.store_version) as snapshot:
         index, x, _ = join_predictors(
-            snapshot, cohort, (), encoder_id=encoder_id, sets=(EMBEDDINGS,)
+            snapshot, cohort.members, (), encoder_id=encoder_id, sets=(EMBEDDINGS,)
         )
         steps: list[tuple[object, ...]] = [*cohort.attrition.itertuples(index=False, name=None)]
         steps.append((f"with a vector of {encoder_id}", len(index), len(index)))

@@ -5,58 +5,45 @@ from __future__ import annotations
 import datetime as dt
 
 import numpy as np
-import pandas as pd
 
 from analytics.endpoints import Endpoint, Rules
 from analytics.leakage import refuse
+from analytics.preparation import taken_as_words
 from analytics.survival.persistence import load_model
 from analytics.survival.study import Applied, Inputs, Plan, validate_elsewhere
 from angioatlas.cohorts import CohortMembers
 from angioatlas.model_store import described, in_training
-from angioatlas.studied import StudyOptions, join_predictors, provenance
+from angioatlas.predictions import Asked, Predictions
+from angioatlas.studied import StudyOptions, provenance
 from angioatlas.survival.gather import gather
 from angioatlas.survival.study import KIND, SurvivalResult
 from store.registry import SavedModel
 from store.store import Store
 
 
-def predict(
-    store: Store, saved: SavedModel, cohort: CohortMembers, *, encoder_id: str
-) -> pd.DataFrame:
-    """Return what a saved model says of the index exams of a cohort.
-
-    Parameters
-    ----------
-    store : Store
-    saved : SavedModel
-    cohort : CohortMembers
-    encoder_id : str
-        The space of the embeddings.
+def predict(store: Store, saved: SavedModel, asked: Asked) -> Predictions:
+    """Return what a saved model says of exams.
 
     Returns
     -------
-    DataFrame
-        study_uid, patient_id, index_date, score, risk_<days>d for each horizon, risk_group (0 the
-        lowest, by thresholds of the model's training).
+    Predictions
+        Its table has score, risk_<days>d for each horizon, risk_group (0 the lowest, by thresholds
+        of the model's training).
 
     Raises
     ------
     UsageError
-        The model reads embeddings of another encoder, or no exam has a vector.
+        The model is of another kind, reads embeddings of another encoder, or no exam has a vector.
     """
-    told = described(saved, KIND, encoder_id)
+    told = described(saved, KIND, asked.encoder_id)
     model, thresholds = load_model(saved.payload, sha256=saved.model_id)
-    with store.snapshot(cohort.store_version) as snapshot:
-        index, x, _ = join_predictors(
-            snapshot, cohort, told["clinical"], encoder_id=encoder_id, sets=(told["predictors"],)
-        )
-    risks = model.risks(x[told["predictors"]], told["horizons_days"])
-    found = index[["study_uid", "patient_id", "index_date"]].reset_index(drop=True)
-    found["score"] = model.scores(x[told["predictors"]])
+    said, x = asked.predictors(told, as_words=taken_as_words(model.prepare))
+    risks = model.risks(x, told["horizons_days"])
+    said["score"] = model.scores(x)
     for i, days in enumerate(told["horizons_days"]):
-        found[f"risk_{days}d"] = risks[:, i]
-    found["risk_group"] = np.searchsorted(thresholds, risks[:, -1], side="right")
-    return found
+        said[f"risk_{days}d"] = risks[:, i]
+    said["risk_group"] = np.searchsorted(thresholds, risks[:, -1], side="right")
+    return Predictions.of(store, saved, told, asked, said, x)
 
 
 def validate_saved(

@@ -133,6 +133,12 @@ def save_model(store: Store, result: SurvivalResult, name: str, predictors: str)
         "horizons_days": study.plan.horizons_days,
         "predictors": predictors,
         "clinical": [each for each in model.columns if not each.startswith(EMBEDDING)],
+        "fitted_to": {
+            "exams": study.first.subjects,
+            "patients": study.first.patients,
+            "events": study.first.events,
+            "competing": study.first.competing,
+        },
         "summary": study.summary()[lambda rows: rows["predictors"] == predictors],
     }
     return store_model(

@@ -37,6 +37,14 @@ def test_a_study_is_done_reported_saved_applied_and_refused(clean_environment, t
     found = pd.read_csv(out)
     assert len(found) == 200
     assert found["lvef_percent"].between(0, 100).all()
+    few = ("--study", "1.1.7", "--study", "1.1.3")
+    done = angioatlas(home, "lvef", "predict", "first", *few, "--store", store)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("1.1.7") < done.stdout.index("1.1.3")
+    assert "1.1.4 " not in done.stdout
+    done = angioatlas(home, "lvef", "predict", "first", *few, "-c", "all", "--store", store)
+    assert done.returncode == 2
+    assert "a cohort and single studies are asked about" in done.stderr
     done = angioatlas(home, "lvef", "validate", "first", "--store", store)
     assert done.returncode == 1
     assert "the model was fitted to this very cohort" in done.stderr

@@ -29,6 +29,14 @@ def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path
     who = found["patient_id"][0]
     rows = as_json(home, "progression", "timeline", who, "--store", store)["rows"]
     assert [row["kind"] for row in rows].count("exam") == 2
+    uid = found["study_uid"][0]
+    told = as_json(home, "progression", "patient", uid, "--store", store)
+    assert [exam["number"] for exam in told["exams"]] == [1, 2]
+    (change,) = told["changes"]
+    assert (change["study_uid"], round(change["score"], 9)) == (uid, round(found["score"][0], 9))
+    done = angioatlas(home, "progression", "patient", uid, "--store", store)
+    assert uid in done.stdout
+    assert "Research use only" in done.stdout
     done = angioatlas(home, "progression", "--floor", "none", "--store", store)
     assert done.returncode == 2
     assert "floor 'none': expected one of auto, unchanged, halves" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 
 from tests.support.cli import angioatlas, as_json
 from tests.support.survival_store import survival_store
@@ -40,6 +41,11 @@ def test_a_study_is_done_reported_saved_applied_and_refused(clean_environment, t
     assert len(found) == 400
     assert found["risk_730d"].between(0, 1).all()
     assert (found["risk_365d"] <= found["risk_730d"]).all()
+    alone = as_json(home, "survival", "predict", "first", "--study", "1.1.7", "--store", store)
+    (one,) = alone["rows"]
+    expected = found.set_index("study_uid").loc["1.1.7", "risk_365d"]
+    assert one["risk_365d"] == pytest.approx(expected, rel=1e-9)
+    assert one["in_training"] is None, "it was fitted to a cohort without a name"
     done = angioatlas(home, "survival", "validate", "first", "--store", store)
     assert done.returncode == 1
     assert "the model was fitted to this very cohort" in done.stderr

@@ -205,7 +205,7 @@ def test_what_arrives_is_kept_in_the_state_folder(home, server):
     )
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(head + half)
-        until, opened = time.monotonic() + 20, []
+        until, opened = time.monotonic() + 20, list[str]()
         while not opened and time.monotonic() < until:
             time.sleep(0.1)
             opened = [name for name in files_of(process) if name.endswith("(deleted)")]

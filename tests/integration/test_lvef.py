@@ -81,7 +81,7 @@ def test_a_saved_model_says_the_same_and_is_judged_elsewhere(atlas, result, tmp_
     atlas.save_lvef_model(result, "lvef-a")
     assert atlas.lvef_models()["name"].tolist() == ["lvef-a"]
     assert atlas.survival_models().empty
-    said = atlas.predict_lvef("lvef-a")
+    said = atlas.predict_lvef("lvef-a").table
     model = result.study.models["both"]
     np.testing.assert_allclose(
         said["lvef_percent"], model.predict(result.study.inputs.sets["both"]), rtol=1e-12

@@ -46,6 +46,20 @@ def test_a_cohort_is_found_by_its_name_and_by_its_id(store):
         registry.cohort("men")
 
 
+def test_who_is_of_a_cohort_is_known_as_long_as_it_names_them(store):
+    registry = Registry(store.tables)
+    assert registry.in_cohort(COHORT.cohort_id, ["P1"]) is None
+    registry.save_cohort(COHORT)
+    assert registry.in_cohort(COHORT.cohort_id, ["P3", "P2", "P1"]) == frozenset({"P1", "P2"})
+    assert registry.in_cohort("d" * 64, ["P1"]) is None
+    registry.drop(COHORTS, "women")
+    assert registry.in_cohort(COHORT.cohort_id, ["P1", "P3"]) == frozenset({"P1"}), (
+        "whatever it is called"
+    )
+    purge_patient(store, "P1")
+    assert registry.in_cohort(COHORT.cohort_id, ["P1", "P2"]) == frozenset({"P2"})
+
+
 def test_a_name_is_not_given_twice_until_it_is_free(store):
     registry = Registry(store.tables)
     registry.save_cohort(COHORT)

@@ -116,10 +116,11 @@ def test_a_model_is_saved_listed_applied_and_validated(home, atlas, result, tmp_
         "mace",
         "both",
     )
-    risks = atlas.predict_survival("mace-both", cohort="everybody")
+    risks = atlas.predict_survival("mace-both", cohort="everybody").table
     assert risks.columns.tolist() == [
         *("study_uid", "patient_id", "index_date", "score"),
         *("risk_180d", "risk_365d", "risk_730d", "risk_group"),
+        *("in_training", "filled_in"),
     ]
     assert len(risks) == 700
     assert set(risks["risk_group"]) == {0, 1, 2}
@@ -240,8 +241,8 @@ def test_what_is_missing_is_said(tmp_path):
 
 def test_predictions_do_not_depend_on_who_else_is_asked_about(home, atlas, result):
     atlas.save_survival_model(result, "alone", "embeddings")
-    all_ = atlas.predict_survival("alone").set_index("study_uid")
+    all_ = atlas.predict_survival("alone").table.set_index("study_uid")
     some = atlas.predict_survival("alone", cohort=atlas.choose_cohort(where="site = 'A'"))
-    some = some.set_index("study_uid")
+    some = some.table.set_index("study_uid")
     np.testing.assert_allclose(some["risk_365d"], all_.loc[some.index, "risk_365d"], rtol=1e-9)
     atlas.drop_model("alone")

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Path
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
+import api.analysis_schemas
 import api.schemas
 from api.examples import EXAMPLES
 from api.problems import Problem
@@ -145,7 +146,8 @@ def test_every_body_and_answer_is_shown_by_an_example(world):
 
 @pytest.mark.parametrize("name", [*EXAMPLES])
 def test_examples_are_what_the_models_take(name):
-    model = Problem if name == "Problem" else getattr(api.schemas, name)
+    known = {**vars(api.schemas), **vars(api.analysis_schemas), "Problem": Problem}
+    model = known[name]
     # No field that there is not, and none left out of an answer.
     made = model.model_validate(EXAMPLES[name], extra="forbid")
     assert {*EXAMPLES[name]} <= {*model.model_fields}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +64,50 @@ def examples(document: Path) -> list[Example]:
     if asked is not None:
         raise ValueError(f"{document.name}: {heading}: a command without an answer")
     return found
+
+
+def shell_of(folder: Path, key: str) -> dict[str, str]:
+    """Give a folder what a reader of a document has, the key; return the environment of curl."""
+    (folder / "key").write_text(f"Authorization: Bearer {key}\n")
+    # The status of each answer, beside the answer itself.
+    (folder / ".curlrc").write_text('write-out = "%{stderr}%{http_code}\\n"\n')
+    return {"CURL_HOME": str(folder), "PATH": os.environ["PATH"]}
+
+
+def wrong_with(example: Example, folder: Path, variables: Mapping[str, str]) -> list[str]:
+    """Give the commands of an example to a shell; list where the document is wrong of the answer.
+
+    Parameters
+    ----------
+    example : Example
+    folder : Path
+        See `shell_of`.
+    variables : mapping of str to str
+        The environment.
+    """
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example.command],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        return [done.stderr]
+    status = int(done.stderr.split()[-1])
+    if example.kind == "json":
+        told, expected = json.loads(example.told), 200
+        if isinstance(told, Mapping) and isinstance(told.get("status"), int):
+            expected = told["status"]
+        wrong = differences(told, json.loads(done.stdout))
+    else:
+        first, *headers = example.told.splitlines()
+        expected = int(first.split()[1])
+        names = [header.partition(":")[0] for header in headers]
+        wrong = [f"no header {name}" for name in names if f"\n{name}:" not in done.stdout]
+    return wrong if status == expected else [*wrong, f"status {status}, not {expected}"]
 
 
 def differences(told: Any, answer: Any, at: str = "answer") -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analytics.preparation import EMBEDDING
-from core.ids import KeptIdentity
+from core.ids import KeptIdentity, PseudonymisedIdentity
 from core.schema import EMBEDDING_DIM, Cine
 from store.batch import CommitBatch, StudyFacts, StudyVectors, VideoVectors
 from store.store import Store
@@ -23,20 +23,32 @@ FIRST_DAY = dt.date(2014, 1, 1)
 
 
 def survival_store(
-    folder: Path, n: int, *, seed: int, encoder_id: str = ENCODER, world: World | None = None
+    folder: Path,
+    n: int,
+    *,
+    seed: int,
+    encoder_id: str = ENCODER,
+    world: World | None = None,
+    key: bytes | None = None,
 ) -> World:
-    """Make a store of `n` patients with one exam each; return what they are made of."""
+    """Make a store of `n` patients with one exam each; return what they are made of.
+
+    With a key identifiers are pseudonyms, and the labels beside the store the original ones.
+    """
     drawn = world or draw_world(n, seed=seed, dim=EMBEDDING_DIM)
-    store = Store.create(folder, identity=KeptIdentity().record)
+    identity = KeptIdentity() if key is None else PseudonymisedIdentity(key)
+    store = Store.create(folder, identity=identity.record)
     days = np.random.default_rng(seed).integers(0, 365 * 6, n)
     cines = [
-        make_cine(
-            f"1.{seed}.{i}.1",
-            f"1.{seed}.{i}",
-            patient_id=drawn.patient[i],
-            patient_sex=drawn.x["sex"][i],
-            patient_age_years=None if np.isnan(age := drawn.x["age"][i]) else float(age),
-            study_date=FIRST_DAY + dt.timedelta(days=int(days[i])),
+        identity.cine(
+            make_cine(
+                f"1.{seed}.{i}.1",
+                f"1.{seed}.{i}",
+                patient_id=drawn.patient[i],
+                patient_sex=drawn.x["sex"][i],
+                patient_age_years=None if np.isnan(age := drawn.x["age"][i]) else float(age),
+                study_date=FIRST_DAY + dt.timedelta(days=int(days[i])),
+            )
         )
         for i in range(n)
     ]

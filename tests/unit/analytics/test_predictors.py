@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analytics.predictors import as_of, known_names
+from analytics.predictors import as_of, check_names
 from core.errors import UsageError
 
 DAY = dt.date(2020, 1, 1)
@@ -63,7 +63,22 @@ def test_words_stay_words_and_gaps_stay_gaps():
 
 
 def test_a_name_that_nobody_knows_is_refused_with_those_that_there_are():
+    labels = [*COVARIATES["name"], *MEASUREMENTS["name"]]
+    check_names(["age_years", "sex", "ldl"], labels)
     with pytest.raises(UsageError, match="no predictor is called bmi") as refused:
-        values("bmi", "sex")
+        check_names(["bmi", "sex"], labels)
     assert refused.value.hint == "there are age_years, diabetes, ldl, lvef_percent, sex, smoking"
-    assert known_names(COVARIATES, MEASUREMENTS)[0] == "age_years"
+
+
+def test_one_exam_is_read_as_the_model_was_fitted():
+    """Alone, its values do not tell whether a "yes" is a truth value or one of many words."""
+    said = COVARIATES.assign(value=["no", "yes", "1", "yes", "never", "3.1"])
+    one = INDEX.iloc[[2]].reset_index(drop=True)
+    names = ("diabetes", "smoking", "ldl", "lvef_percent")
+    found = as_of(one, STUDIES, said, MEASUREMENTS, names, as_words={"smoking"})
+    assert found.iloc[0].tolist() == [1.0, "yes", 3.1, 40.0]
+    nobody = one.assign(patient_id="c")
+    found = as_of(nobody, STUDIES, said, MEASUREMENTS, names, as_words={"smoking"})
+    assert found["smoking"].dtype == object
+    assert {str(found[name].dtype) for name in names if name != "smoking"} == {"float64"}
+    assert found.isna().all(axis=None)
