@@ -44,7 +44,7 @@ from angioatlas.report import EmbedReport
 from angioatlas.spaces import choose_space, encoder_handle
 from angioatlas.survey import OnProgress, no_progress
 from angioatlas.survival.part import SurvivalStudies
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UsageError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind
 from core.outcomes import Code, Status
@@ -276,20 +276,31 @@ class Atlas(
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
-    @audited(Action.EXPORT, "format", "source_paths", "reports")
+    @audited(Action.EXPORT, "format", "cohort", "source_paths", "reports")
     def export(
         self,
         out: Path | str,
         *,
         format: Format | str | None = None,
         encoder: str | None = None,
+        cohort: str | None = None,
         source_paths: bool = False,
         reports: bool = False,
         overwrite: bool = False,
     ) -> export_.ExportReport:
-        """Write what is visible as DuckDB, Parquet or CSV; see `export.export`."""
+        """Write what is visible as DuckDB, Parquet or CSV; see `export.export`.
+
+        A saved cohort is written as it stands in the version that it was chosen from.
+        """
         out = Path(out)
-        with self.snapshot() as snapshot:
+        chosen = None if cohort is None else self.cohort(cohort)
+        version = None if chosen is None else chosen.store_version
+        if version is not None and self.version not in (None, version):
+            raise UsageError(
+                f"the cohort is of store version {version}, not {self.version}",
+                "leave the version out",
+            )
+        with self.snapshot() if version is None else self._snapshot_at(version) as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             return export_.export(
                 snapshot,
@@ -297,6 +308,7 @@ class Atlas(
                 store=self.store,
                 encoder_id=space,
                 format=export_.choose_format(out, None if format is None else Format(format)),
+                cohort=chosen,
                 reader=self._text_reader(space),
                 source_paths=source_paths,
                 reports=reports,

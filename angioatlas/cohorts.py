@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import pandas as pd
 
-from analytics.cohort import CohortDefinition, Selection, cohort_id, select
-from angioatlas.study_view import studies_where
+from analytics.cohort import CohortDefinition, NobodyLeftError, Selection, cohort_id, select
+from angioatlas.filters import studies_where
 from core.errors import NotFoundError, StoreError, UsageError
 from core.ids import Identity
 from core.provenance import RESEARCH_USE
@@ -74,7 +74,7 @@ class Staleness:
     Attributes
     ----------
     store_version, latest_version : int
-        The version it was chosen from, and the newest.
+        The version it was chosen from, and the one that is read now.
     joined, left : int or None
         Studies that would be chosen now and were not, and the other way round; None for a cohort
         that was chosen from a list.
@@ -97,6 +97,7 @@ def choose(
     definition: CohortDefinition,
     *,
     listed: Sequence[str] | None = None,
+    any_sql: bool = True,
 ) -> CohortMembers:
     """Choose a cohort from one version of a store.
 
@@ -107,13 +108,15 @@ def choose(
     definition : CohortDefinition
     listed : sequence of str, optional
         Identifiers of the store, when the definition speaks of a list.
+    any_sql : bool
+        What the predicate may be; see `angioatlas.filters.studies_where`.
 
     Raises
     ------
     UsageError
         The predicate is none, a name on the list is not in the store, or nobody is left.
     """
-    selection = _select(snapshot, definition, listed)
+    selection = _select(snapshot, definition, listed, any_sql=any_sql)
     members = selection.members["study_uid"].tolist()
     return CohortMembers(
         None,
@@ -126,11 +129,17 @@ def choose(
 
 
 def _select(
-    snapshot: Snapshot, definition: CohortDefinition, listed: Sequence[str] | None
+    snapshot: Snapshot,
+    definition: CohortDefinition,
+    listed: Sequence[str] | None = None,
+    *,
+    any_sql: bool = True,
 ) -> Selection:
     matching = None
     if definition.where is not None:
-        matching = studies_where(snapshot, definition.where, encoder_id=definition.encoder_id)
+        matching = studies_where(
+            snapshot, definition.where, encoder_id=definition.encoder_id, any_sql=any_sql
+        )
     studies = snapshot.studies().to_pandas()
     return select(studies, definition, matching=matching, listed=listed)
 
@@ -158,7 +167,7 @@ def save(store: Store, cohort: CohortMembers, name: str) -> CohortMembers:
     )
 
 
-def replay(store: Store, name: str) -> CohortMembers:
+def replay(store: Store, name: str, open_at: Callable[[int], Snapshot]) -> CohortMembers:
     """Return a saved cohort, on the version that it was chosen from.
 
     Parameters
@@ -166,6 +175,8 @@ def replay(store: Store, name: str) -> CohortMembers:
     store : Store
     name : str
         Its name, its id, or the beginning of that.
+    open_at : callable
+        Opens a version of the store.
 
     Raises
     ------
@@ -178,7 +189,7 @@ def replay(store: Store, name: str) -> CohortMembers:
     definition = CohortDefinition.from_json(saved.definition)
     deleted = store.tombstones().among(saved.patient_ids)
     try:
-        with store.snapshot(saved.store_version) as snapshot:
+        with open_at(saved.store_version) as snapshot:
             studies = snapshot.studies().to_pandas()
     except NotFoundError as error:
         raise NotFoundError(
@@ -215,16 +226,18 @@ def replay(store: Store, name: str) -> CohortMembers:
     )
 
 
-def staleness(store: Store, cohort: CohortMembers) -> Staleness:
-    """Say how a cohort differs from what its definition would choose now."""
-    latest = store.latest_version
-    if cohort.definition.listed is not None or latest == cohort.store_version:
+def staleness(snapshot: Snapshot, cohort: CohortMembers) -> Staleness:
+    """Say how a cohort differs from what its definition would choose from a snapshot."""
+    then, now = cohort.store_version, snapshot.version
+    if cohort.definition.listed is not None or then == now:
         even = None if cohort.definition.listed is not None else 0
-        return Staleness(cohort.store_version, latest, even, even)
-    with store.snapshot() as snapshot:
-        now = set(_select(snapshot, cohort.definition, None).members["study_uid"])
-    then = set(cohort.members["study_uid"])
-    return Staleness(cohort.store_version, latest, len(now - then), len(then - now))
+        return Staleness(then, now, even, even)
+    try:
+        chosen = set(_select(snapshot, cohort.definition).members["study_uid"])
+    except NobodyLeftError:
+        chosen = set()
+    members = set(cohort.members["study_uid"])
+    return Staleness(then, now, len(chosen - members), len(members - chosen))
 
 
 def listing(store: Store) -> pd.DataFrame:
