@@ -25,11 +25,11 @@ from api.description import FAILURES, UNKNOWN_HOST, described
 from api.gate import Gate
 from api.guard import Guard
 from api.jobs import Jobs
-from api.limits import MOST_TEXTS_WAITING, Places
+from api.limits import EXPORTS_AT_ONCE, MOST_EXPORTS_WAITING, MOST_TEXTS_WAITING, Places
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import add_handlers
-from api.routes import exams, pictures, search, service, store, studies
+from api.routes import cohorts, exams, pictures, search, service, store, studies
 from api.state import State
 from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
@@ -55,6 +55,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Metrics(),
         Jobs(settings.state_dir / "jobs.sqlite"),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
+        Places(EXPORTS_AT_ONCE, MOST_EXPORTS_WAITING),
         insecure=insecure,
     )
 
@@ -81,8 +82,8 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     add_handlers(app)
     app.include_router(service.health, responses=UNKNOWN_HOST)
     guarded = APIRouter(dependencies=[Depends(caller)], responses=FAILURES)
-    for part in (search.router, exams.router, studies.router, pictures.router, store.router):
-        guarded.include_router(part)
+    for part in (search, exams, studies, pictures, cohorts, store):
+        guarded.include_router(part.router)
     guarded.include_router(service.router)
     guarded.add_api_route(
         "/openapi.json", lambda: app.openapi(), tags=["service"], include_in_schema=False

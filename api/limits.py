@@ -19,6 +19,8 @@ MOST_CALLERS: Final = 10_000
 """Of whom one process remembers how often they asked."""
 MOST_TEXTS_WAITING: Final = 32
 """Texts of one process that wait until it embeds them."""
+EXPORTS_AT_ONCE: Final = 2
+MOST_EXPORTS_WAITING: Final = 4
 
 
 @final

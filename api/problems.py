@@ -19,13 +19,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from core.errors import AtlasError, TooManyRequestsError
+from core.errors import AtlasError, TooManyRequestsError, UsageError
 
 _log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _OF_THE_REQUEST: Final = {
     "usage": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "name_taken": HTTPStatus.CONFLICT,
     "not_found": HTTPStatus.NOT_FOUND,
     "source": HTTPStatus.NOT_FOUND,
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
@@ -117,8 +118,10 @@ def public(error: Exception, request_id: str) -> Failure:
     status = _OF_THE_REQUEST.get(error.code)
     if status is not None and not _PATH.search(f"{error.message} {error.hint}"):
         return Failure(status, error.code, error.message, error.hint)
+    # Who asks wrongly is quoted to themselves, and nowhere else: it may be a predicate or a name.
+    said = "of the request" if isinstance(error, UsageError) else error.message
     # Quoted, so that no line break which a caller sent begins a line of the log.
-    _log.error("%s %s: %r", request_id, error.code, error.message)
+    _log.error("%s %s: %r", request_id, error.code, said)
     if status is not None:
         return Failure(status, error.code, status.description or status.phrase, _ASK)
     status = _OF_THE_INSTALLATION.get(error.code, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -28,6 +28,8 @@ class State:
     jobs : Jobs
     texts : Places
         For texts that are being embedded.
+    exports : Places
+        For exports, until they are sent: each is a file as long.
     insecure : bool
         Who gives no key is taken for the person at this machine.
     ready : Event
@@ -39,6 +41,7 @@ class State:
     metrics: Metrics
     jobs: Jobs
     texts: Places
+    exports: Places
     insecure: bool
     ready: Event = field(default_factory=Event)
 

@@ -28,6 +28,7 @@ SCOPES = {
     "other": [Scope.SEARCH, Scope.READ],
     "searcher": [Scope.SEARCH],
     "writer": [Scope.WRITE],
+    "curator": [Scope.SEARCH, Scope.READ, Scope.WRITE],
 }
 
 
