@@ -32,7 +32,7 @@ class Served:
     ----------
     address : str
     key : str
-        Of somebody who may search and read.
+        Of somebody who may search, read and write.
     searcher : str
         Key of somebody who may search only.
     study_uid : str
@@ -72,7 +72,7 @@ def served_archive(home: Path) -> Iterator[Served]:
         options=EmbedOptions(),
     )
     access = Access(settings)
-    key = access.create_key("viewer", [Scope.SEARCH, Scope.READ], None)[1]
+    key = access.create_key("viewer", [Scope.SEARCH, Scope.READ, Scope.WRITE], None)[1]
     searcher = access.create_key("searcher", [Scope.SEARCH], None)[1]
     atlas = Atlas.open(home / "store", settings=settings)
     with served(create_app(atlas, settings)) as address:
