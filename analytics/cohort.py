@@ -157,8 +157,6 @@ def select(
         steps.append((f"{rule.which} exam of each patient", left))
     if left.empty:
         lost = next(step for step, rows in steps if rows.empty)
-        # A predicate may name somebody, and errors are written down.
-        lost = "where …" if lost.startswith("where ") else lost
         raise NobodyLeftError(
             f"nobody is left in the cohort after the step {lost!r}", "widen the definition"
         )

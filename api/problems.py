@@ -172,12 +172,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.NOT_MODIFIED:
         return Response(status_code=status, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        # Each route knows its own method alone.
+        path = getattr(request.scope.get("route"), "path", "")
+        verbs = request.app.openapi()["paths"].get(path)
+        headers |= {"Allow": ", ".join(sorted(map(str.upper, verbs)))} if verbs else {}
     return problem(
-        request,
-        status,
-        status.name.lower(),
-        status.description or status.phrase,
-        headers=dict(error.headers or {}),
+        request, status, status.name.lower(), status.description or status.phrase, headers=headers
     )
 
 

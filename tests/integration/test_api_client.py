@@ -182,7 +182,11 @@ def test_answers_are_the_documented_models(world, described):
             if content is not None:
                 documented[re.sub(r"_(healthz|readyz)_get$", "", name)] = model_name(content)
     documented["send_exam"] = documented.pop("similar_to_exam")
-    pages = {"studies": StudyPage, "videos": VideoPage, "cohort_members": MemberPage}
+    pages: dict[str, Any] = {
+        "studies": StudyPage,
+        "videos": VideoPage,
+        "cohort_members": MemberPage,
+    }
     for name, told in documented.items():
         hint = get_type_hints(getattr(Client, name))["return"]
         if name in pages:

@@ -7,6 +7,7 @@ import os
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -84,7 +85,8 @@ def refused(answer, status, code="usage"):
 
 
 def members_of(client, cohort_id, limit=4):
-    found, cursor = [], {}
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
     while True:
         at = f"{COHORTS}/{cohort_id}/members"
         page = client.get(at, params={"limit": limit} | cursor).json()
@@ -116,6 +118,13 @@ def test_a_cohort_is_created_listed_shown_read_and_deleted(world, client):
     assert (gone.status_code, gone.content) == (204, b"")
     for verb, more in (("GET", ""), ("GET", "/members"), ("GET", "/export"), ("DELETE", "")):
         refused(client.request(verb, f"{COHORTS}/{made['cohort_id']}{more}"), 404, "not_found")
+
+
+def test_a_verb_that_there_is_not_is_told_which_there_are(client):
+    for path, verbs in ((COHORTS, "GET, POST"), (f"{COHORTS}/{NOBODY}", "DELETE, GET")):
+        answer = client.put(path, json={})
+        refused(answer, 405, "method_not_allowed")
+        assert answer.headers["allow"] == verbs
 
 
 def test_a_name_is_of_one_cohort(world, client):
@@ -224,8 +233,8 @@ def test_an_export_as_an_archive(world, client, format, tmp_path):
         names = {Path(name).stem for name in archive.namelist()}
         archive.extract(f"studies.{format}", tmp_path)
     assert {"studies", "videos", "findings", "events", "cohorts", "provenance"} <= names
-    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}[format]
-    studies = read(tmp_path / f"studies.{format}")
+    file = tmp_path / f"studies.{format}"
+    studies = pd.read_csv(file) if format == "csv" else pd.read_parquet(file)
     found = members_of(client, made["cohort_id"])
     assert [*studies["study_uid"]] == [each["study_uid"] for each in found]
     refused(client.get(f"{COHORTS}/{made['cohort_id']}/export?encoder=none"), 404, "not_found")
