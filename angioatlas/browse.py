@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import pyarrow as pa
@@ -259,8 +260,9 @@ class Browsing(CohortStudies):
             Rows, 1 or more.
         """
         chosen = self.cohort(cohort)
-        members = chosen.members.sort_values("study_uid")
-        rows = records(members[members["study_uid"] > after].head(limit + 1))
+        later = (uid for uid in chosen.members["study_uid"] if uid > after)
+        wanted = chosen.members["study_uid"].isin(nsmallest(limit + 1, later))
+        rows = records(chosen.members[wanted].sort_values("study_uid"))
         last = rows[limit - 1]["study_uid"] if len(rows) > limit else None
         note(cohort_id=chosen.cohort_id, rows=len(rows[:limit]))
         return Page(rows[:limit], last, chosen.store_version)

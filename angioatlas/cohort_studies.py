@@ -15,6 +15,7 @@ from angioatlas.access.access import audit_trail
 from angioatlas.access.audit import Action
 from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
+from angioatlas.cohort_lists import of_the_store, read_list
 from angioatlas.identities import lookup_identity
 from angioatlas.spaces import choose_space, encoder_handle
 from core.errors import EncoderError, NotFoundError, UsageError
@@ -44,6 +45,7 @@ class CohortStudies:
         self.version = version
         self.principal = Principal.local()
         self.trail = audit_trail(settings)
+        self._replays = cohorts_.Replays()
         self._readers: dict[str, TextEmbedder] = {}
         self._encoders: dict[str, Encoder] = {}
 
@@ -141,7 +143,7 @@ class CohortStudies:
     @audited(Action.READ, "name")
     def cohort(self, name: str) -> cohorts_.CohortMembers:
         """Return a saved cohort by its name or id, as it was chosen."""
-        return cohorts_.replay(self.store, name, self._snapshot_at)
+        return self._replays.get(self.store, name, self._snapshot_at)
 
     @audited(Action.READ, refusals_only=True)
     def cohort_definition(self, name: str) -> CohortDefinition:
@@ -230,5 +232,5 @@ class CohortStudies:
         studies = snapshot.studies()
         known = {*studies["study_uid"].to_pylist(), *studies["patient_id"].to_pylist()}
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        names = cohorts_.read_list(members) if isinstance(members, Path) else members
-        return cohorts_.of_the_store(names, identity, known)
+        names = read_list(members) if isinstance(members, Path) else members
+        return of_the_store(names, identity, known)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
 
 import pandas as pd
 
 from analytics.cohort import CohortDefinition, NobodyLeftError, Selection, cohort_id, select
 from angioatlas.filters import studies_where
-from core.errors import NotFoundError, StoreError, UsageError
-from core.ids import Identity
+from core.errors import NotFoundError, StoreError
 from core.provenance import RESEARCH_USE
-from store.registry import Registry, SavedCohort
+from store.registry import COHORTS, Registry, SavedCohort
 from store.snapshot import Snapshot
 from store.store import Store
 
-_LISTED_MAX = 1_000_000
+_REPLAYS_KEPT: Final = 2
 
 
 @final
@@ -226,6 +224,28 @@ def replay(store: Store, name: str, open_at: Callable[[int], Snapshot]) -> Cohor
     )
 
 
+@final
+class Replays:
+    """The cohorts that were replayed last, kept while nothing can have changed them.
+
+    Whoever reads a large cohort page by page does not replay it for each; threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int, int], CohortMembers] = {}
+
+    def get(self, store: Store, name: str, open_at: Callable[[int], Snapshot]) -> CohortMembers:
+        """Return what `replay` returns, and raise what it raises."""
+        saved = store.tables.version(COHORTS) if store.tables.exists(COHORTS) else 0
+        key = (name, saved, store.position().deletions)
+        found = self._kept.get(key)
+        if found is None:
+            found = replay(store, name, open_at)
+            # A new dict, so that a thread that reads the old one is not disturbed.
+            self._kept = dict([*self._kept.items()][1 - _REPLAYS_KEPT :]) | {key: found}
+        return replace(found, members=found.members.copy(), attrition=found.attrition.copy())
+
+
 def staleness(snapshot: Snapshot, cohort: CohortMembers) -> Staleness:
     """Say how a cohort differs from what its definition would choose from a snapshot."""
     then, now = cohort.store_version, snapshot.version
@@ -258,50 +278,3 @@ def listing(store: Store) -> pd.DataFrame:
     ]
     columns = ["name", "cohort_id", "studies", "patients", "store_version", "stale", "where"]
     return pd.DataFrame(rows, columns=[*columns, "created_at"])
-
-
-def read_list(path: Path) -> list[str]:
-    """Read studies or patients from a file, one a line.
-
-    Parameters
-    ----------
-    path : Path
-        Text, or CSV whose first column counts; a first line ``study_uid`` or ``patient_id`` is a
-        heading.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read or is empty.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()[:_LISTED_MAX]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a list", "give a text file in UTF-8") from error
-    names = [line.split(",")[0].split("\t")[0].strip().strip('"') for line in lines]
-    names = [name for name in names if name and name not in ("study_uid", "patient_id")]
-    if not names:
-        raise UsageError(f"{path} names nobody", "one study or patient a line")
-    return names
-
-
-def of_the_store(names: Sequence[str], identity: Identity | None, known: set[str]) -> list[str]:
-    """Return identifiers of the store, each once, for what may be original ones.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Studies or patients.
-    identity : Identity or None
-        Of the store; None when its key is not here.
-    known : set of str
-        Identifiers of the store; a name that stands for none of them is left as it is.
-    """
-
-    def one(name: str) -> str:
-        if name in known or identity is None:
-            return name
-        may_be = (*identity.resolve_uid(name), *identity.resolve_patient(name))
-        return next((each for each in may_be if each in known), name)
-
-    return [one(name) for name in dict.fromkeys(names)]
