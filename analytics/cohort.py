@@ -18,6 +18,10 @@ Which = Literal["first", "last", "every"]
 WHICH: Final[tuple[Which, ...]] = ("first", "last", "every")
 
 
+class NobodyLeftError(UsageError):
+    """A definition chooses nobody."""
+
+
 @dataclass(frozen=True)
 class IndexRule:
     """Which exam of a patient is the index exam.
@@ -111,8 +115,9 @@ def select(
 
     Raises
     ------
+    NobodyLeftError
     UsageError
-        Nobody is left, or names on the list are not in the store.
+        Names on the list are not in the store.
 
     Notes
     -----
@@ -133,11 +138,11 @@ def select(
         keep(f"where {definition.where}", left["study_uid"].isin(set(matching or ())))
     keep("with a known patient", left["patient_known"])
     keep("with a date", left["study_date"].notna())
-    date = pd.to_datetime(left["study_date"])
     if rule.since is not None or rule.until is not None:
-        since, until = pd.Timestamp(rule.since or dt.date.min.replace(year=1700)), rule.until
-        within = (date >= since) & (date <= pd.Timestamp(until or dt.date(2200, 1, 1)))
-        keep(_window(rule), within)
+        # Of pandas, a time is one of 1677 to 2262; whoever asks may name any year.
+        date = left["study_date"].to_numpy("datetime64[D]")
+        since, until = rule.since or dt.date.min, rule.until or dt.date.max
+        keep(_window(rule), (date >= np.datetime64(since)) & (date <= np.datetime64(until)))
     if rule.min_views > 1:
         keep(f"with {rule.min_views} videos or more", left["n_videos"] >= rule.min_views)
     ordered = left.sort_values(
@@ -152,7 +157,7 @@ def select(
         steps.append((f"{rule.which} exam of each patient", left))
     if left.empty:
         lost = next(step for step, rows in steps if rows.empty)
-        raise UsageError(
+        raise NobodyLeftError(
             f"nobody is left in the cohort after the step {lost!r}", "widen the definition"
         )
     members = left[["study_uid", "patient_id", "study_date"]]

@@ -27,6 +27,7 @@ from angioatlas import labels as labels_
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
 from angioatlas.browse import Browsing
+from angioatlas.cohorts import opened
 from angioatlas.embedding import Embedding
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
@@ -40,7 +41,7 @@ from angioatlas.progression.part import Progression
 from angioatlas.spaces import choose_space
 from angioatlas.stored_exam import forget_files
 from angioatlas.survival.part import SurvivalStudies
-from core.errors import NotFoundError
+from core.errors import NotFoundError, UsageError
 from core.identity_map import IdentityMap
 from core.labels import LabelKind
 from core.outcomes import Code, Status
@@ -217,20 +218,30 @@ class Atlas(
         with self.snapshot() as snapshot:
             return _frame(snapshot.labels(LabelKind(kind)))
 
-    @audited(Action.EXPORT, "format", "source_paths", "reports")
+    @audited(Action.EXPORT, "format", "cohort", "source_paths", "reports")
     def export(
         self,
         out: Path | str,
         *,
         format: Format | str | None = None,
         encoder: str | None = None,
+        cohort: str | None = None,
         source_paths: bool = False,
         reports: bool = False,
         overwrite: bool = False,
     ) -> export_.ExportReport:
-        """Write what is visible as DuckDB, Parquet or CSV; see `export.export`."""
+        """Write what is visible as DuckDB, Parquet or CSV; see `export.export`.
+
+        A saved cohort is written as it stands in the version that it was chosen from.
+        """
         out = Path(out)
-        with self.snapshot() as snapshot:
+        chosen = None if cohort is None else self.cohort(cohort)
+        if chosen is not None and self.version not in (None, chosen.store_version):
+            raise UsageError(
+                f"the cohort is of store version {chosen.store_version}, not {self.version}",
+                "leave the version out",
+            )
+        with self.snapshot() if chosen is None else opened(chosen, self._snapshot_at) as snapshot:
             space = choose_space(snapshot, encoder, self.settings)
             return export_.export(
                 snapshot,
@@ -238,6 +249,7 @@ class Atlas(
                 store=self.store,
                 encoder_id=space,
                 format=export_.choose_format(out, None if format is None else Format(format)),
+                cohort=chosen,
                 reader=self._text_reader(space),
                 source_paths=source_paths,
                 reports=reports,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from angioatlas.access.recording import audited, note
 from angioatlas.by_position import position_of
 from angioatlas.cohort_studies import CohortStudies
 from angioatlas.filters import HIDDEN, rows_where
+from angioatlas.plain_rows import records
 from angioatlas.spaces import choose_space
 from core.errors import NotFoundError
 from core.labels import LabelKind
@@ -243,6 +245,27 @@ class Browsing(CohortStudies):
             found = timeline(snapshot, study_uid)
             note(uid=study_uid)
             return found
+
+    @audited(Action.READ, "cohort", "limit")
+    def members_of_cohort(self, cohort: str, *, after: str = "", limit: int = 100) -> Page:
+        """Return study_uid, patient_id and index_date of the members of a saved cohort.
+
+        Parameters
+        ----------
+        cohort : str
+            Its name or id.
+        after : str
+            A study_uid, which need not be one of a member (any more).
+        limit : int
+            Rows, 1 or more.
+        """
+        chosen = self.cohort(cohort)
+        later = (uid for uid in chosen.members["study_uid"] if uid > after)
+        wanted = chosen.members["study_uid"].isin(nsmallest(limit + 1, later))
+        rows = records(chosen.members[wanted].sort_values("study_uid"))
+        last = rows[limit - 1]["study_uid"] if len(rows) > limit else None
+        note(cohort_id=chosen.cohort_id, rows=len(rows[:limit]))
+        return Page(rows[:limit], last, chosen.store_version)
 
     @audited(Action.READ, refusals_only=True)
     def holdings(self) -> Holdings:

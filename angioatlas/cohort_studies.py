@@ -16,6 +16,7 @@ from angioatlas.access.access import audit_trail
 from angioatlas.access.audit import Action
 from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
+from angioatlas.cohort_lists import of_the_store, read_list
 from angioatlas.identities import lookup_identity
 from angioatlas.predictions import Asked, check_size, exams_of
 from angioatlas.spaces import choose_space, encoder_handle
@@ -46,6 +47,7 @@ class CohortStudies:
         self.version = version
         self.principal = Principal.local()
         self.trail = audit_trail(settings)
+        self._replays = cohorts_.Replays()
         self._readers: dict[str, TextEmbedder] = {}
         self._encoders: dict[str, Encoder] = {}
 
@@ -61,13 +63,18 @@ class CohortStudies:
         note(store_version=opened.version)
         return opened
 
-    @audited(Action.COHORT, "where", "name")
+    def _snapshot_at(self, version: int) -> Snapshot:
+        """Open a version of the store, whichever this Atlas reads."""
+        return self.store.snapshot(version)
+
+    @audited(Action.COHORT, "where", "like", "name")
     def choose_cohort(
         self,
         *,
         where: str | None = None,
         members: Sequence[str] | Path | None = None,
-        index: IndexRule | Which = "first",
+        index: IndexRule | Which | None = None,
+        like: str | None = None,
         encoder: str | None = None,
         name: str | None = None,
     ) -> cohorts_.CohortMembers:
@@ -76,12 +83,15 @@ class CohortStudies:
         Parameters
         ----------
         where : str, optional
-            A predicate of DuckDB's SQL over the columns of `study_view.study_view`, such as
-            ``"patient_sex = 'F' and lvef_percent < 40"``; a subquery may read the label tables.
+            A predicate over the columns of `study_view.study_view`, such as
+            ``"patient_sex = 'F' and lvef_percent < 40"``.  Of who works at this machine it may be
+            any of DuckDB's SQL, and a subquery may read the label tables.
         members : sequence of str or path, optional
             Studies or patients, by original or by the store's identifiers; or a file of them.
         index : IndexRule or {"first", "last", "every"}
-            Which exam of a patient counts.
+            Which exam of a patient counts; "first" by default.
+        like : str, optional
+            A saved cohort whose predicate, index rule and encoder are taken.
         encoder : str, optional
             Whose findings the predicate may speak of, when the store has several encoders.
         name : str, optional
@@ -90,24 +100,52 @@ class CohortStudies:
         Raises
         ------
         UsageError
-            The predicate is none, a member is not in the store, nobody is left, or the name is
-            another cohort's.
+            The predicate is none, a member is not in the store, nobody is left, or something is
+            asked for beside a cohort that is like another.
+        NameTakenError
+            The name is another cohort's.
         """
         if name is not None:
             self.principal.require(Scope.WRITE)
-        rule = index if isinstance(index, IndexRule) else IndexRule(index)
+        any_sql = self.principal.via == "local"
+        rule = index if isinstance(index, IndexRule) else IndexRule(index or "first")
+        if like is not None:
+            if where is not None or index is not None:
+                raise UsageError(
+                    "a cohort that is like another has its predicate and its index rule",
+                    "leave them out, or the other cohort",
+                )
+            other = self._like(like, is_listed=members is not None)
+            # What was saved is evaluated whenever somebody looks how stale it is.
+            where, rule, encoder, any_sql = (
+                other.where,
+                other.index,
+                encoder or other.encoder_id,
+                True,
+            )
         with self.snapshot() as snapshot:
             space = choose_space(snapshot, encoder, self.settings) if snapshot.spaces() else None
             listed = None if members is None else self._listed(snapshot, members)
             count = None if listed is None else len(listed)
             definition = CohortDefinition(where, count, rule, space if where else None)
-            cohort = cohorts_.choose(self.store, snapshot, definition, listed=listed)
+            cohort = cohorts_.choose(
+                self.store, snapshot, definition, listed=listed, any_sql=any_sql
+            )
         return cohort if name is None else cohorts_.save(self.store, cohort, name)
+
+    def _like(self, name: str, *, is_listed: bool) -> CohortDefinition:
+        definition = self.cohort_definition(name)
+        if definition.listed is not None and not is_listed:
+            raise UsageError(
+                "the cohort that this one is to be like was chosen from a list, which is not kept",
+                "give the list",
+            )
+        return definition
 
     @audited(Action.READ, "name")
     def cohort(self, name: str) -> cohorts_.CohortMembers:
         """Return a saved cohort by its name or id, as it was chosen."""
-        return cohorts_.replay(self.store, name)
+        return self._replays.get(self.store, name, self._snapshot_at)
 
     @audited(Action.READ, refusals_only=True)
     def cohort_definition(self, name: str) -> CohortDefinition:
@@ -122,11 +160,15 @@ class CohortStudies:
     @audited(Action.READ, refusals_only=True)
     def cohort_staleness(self, cohort: cohorts_.CohortMembers) -> cohorts_.Staleness:
         """Say how a cohort differs from what its definition would choose now."""
-        return cohorts_.staleness(self.store, cohort)
+        with self.snapshot() as snapshot:
+            return cohorts_.staleness(snapshot, cohort)
 
     @audited(Action.WRITE, "name")
     def drop_cohort(self, name: str) -> None:
-        """Delete a saved cohort; its store version may then be retired."""
+        """Delete a saved cohort by a name, or by its id with all its names.
+
+        Its store version may then be retired.
+        """
         Registry(self.store.tables).drop(COHORTS, name)
 
     @audited(Action.WRITE, "name")
@@ -143,7 +185,7 @@ class CohortStudies:
         if cohort is None:
             cohort = self.choose_cohort()
         members = self.cohort(cohort) if isinstance(cohort, str) else cohort
-        with self.store.snapshot(members.store_version) as snapshot:
+        with cohorts_.opened(members, self._snapshot_at) as snapshot:
             space = self._space_of(snapshot, encoder, saved)
         note(
             cohort_id=members.cohort_id,
@@ -166,7 +208,7 @@ class CohortStudies:
         if studies is None:
             members, space = self._studied(cohort, encoder, saved)
             check_size(members.members, most)
-            with self.store.snapshot(members.store_version) as snapshot:
+            with cohorts_.opened(members, self._snapshot_at) as snapshot:
                 yield Asked(snapshot, members.members, space)
             return
         if cohort is not None:
@@ -233,5 +275,5 @@ class CohortStudies:
         studies = snapshot.studies()
         known = {*studies["study_uid"].to_pylist(), *studies["patient_id"].to_pylist()}
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
-        names = cohorts_.read_list(members) if isinstance(members, Path) else members
-        return cohorts_.of_the_store(names, identity, known)
+        names = read_list(members) if isinstance(members, Path) else members
+        return of_the_store(names, identity, known)

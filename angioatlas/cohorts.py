@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, final
 
 import pandas as pd
 
-from analytics.cohort import CohortDefinition, Selection, cohort_id, select
-from angioatlas.study_view import studies_where
-from core.errors import NotFoundError, StoreError, UsageError
-from core.ids import Identity
+from analytics.cohort import CohortDefinition, NobodyLeftError, Selection, cohort_id, select
+from angioatlas.filters import studies_where
+from core.errors import NotFoundError, StoreError
 from core.provenance import RESEARCH_USE
-from store.registry import Registry, SavedCohort
+from store.registry import COHORTS, Registry, SavedCohort
 from store.snapshot import Snapshot
 from store.store import Store
 
-_LISTED_MAX = 1_000_000
+_REPLAYS_KEPT: Final = 2
 
 
 @final
@@ -74,7 +72,7 @@ class Staleness:
     Attributes
     ----------
     store_version, latest_version : int
-        The version it was chosen from, and the newest.
+        The version it was chosen from, and the one that is read now.
     joined, left : int or None
         Studies that would be chosen now and were not, and the other way round; None for a cohort
         that was chosen from a list.
@@ -97,6 +95,7 @@ def choose(
     definition: CohortDefinition,
     *,
     listed: Sequence[str] | None = None,
+    any_sql: bool = True,
 ) -> CohortMembers:
     """Choose a cohort from one version of a store.
 
@@ -107,13 +106,15 @@ def choose(
     definition : CohortDefinition
     listed : sequence of str, optional
         Identifiers of the store, when the definition speaks of a list.
+    any_sql : bool
+        What the predicate may be; see `angioatlas.filters.studies_where`.
 
     Raises
     ------
     UsageError
         The predicate is none, a name on the list is not in the store, or nobody is left.
     """
-    selection = _select(snapshot, definition, listed)
+    selection = _select(snapshot, definition, listed, any_sql=any_sql)
     members = selection.members["study_uid"].tolist()
     return CohortMembers(
         None,
@@ -126,11 +127,17 @@ def choose(
 
 
 def _select(
-    snapshot: Snapshot, definition: CohortDefinition, listed: Sequence[str] | None
+    snapshot: Snapshot,
+    definition: CohortDefinition,
+    listed: Sequence[str] | None = None,
+    *,
+    any_sql: bool = True,
 ) -> Selection:
     matching = None
     if definition.where is not None:
-        matching = studies_where(snapshot, definition.where, encoder_id=definition.encoder_id)
+        matching = studies_where(
+            snapshot, definition.where, encoder_id=definition.encoder_id, any_sql=any_sql
+        )
     studies = snapshot.studies().to_pandas()
     return select(studies, definition, matching=matching, listed=listed)
 
@@ -158,7 +165,25 @@ def save(store: Store, cohort: CohortMembers, name: str) -> CohortMembers:
     )
 
 
-def replay(store: Store, name: str) -> CohortMembers:
+def opened(cohort: CohortMembers | SavedCohort, open_at: Callable[[int], Snapshot]) -> Snapshot:
+    """Open the version that a cohort was chosen from.
+
+    Raises
+    ------
+    NotFoundError
+        It can no longer be read.
+    """
+    try:
+        return open_at(cohort.store_version)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"the cohort {cohort.name!r} was chosen from store version {cohort.store_version}, "
+            "which can no longer be read: deleting a patient removes all older versions",
+            f"choose it again: angioatlas cohort create NEW-NAME --like {cohort.name}",
+        ) from error
+
+
+def replay(store: Store, name: str, open_at: Callable[[int], Snapshot]) -> CohortMembers:
     """Return a saved cohort, on the version that it was chosen from.
 
     Parameters
@@ -166,6 +191,8 @@ def replay(store: Store, name: str) -> CohortMembers:
     store : Store
     name : str
         Its name, its id, or the beginning of that.
+    open_at : callable
+        Opens a version of the store.
 
     Raises
     ------
@@ -177,15 +204,8 @@ def replay(store: Store, name: str) -> CohortMembers:
     saved = Registry(store.tables).cohort(name)
     definition = CohortDefinition.from_json(saved.definition)
     deleted = store.tombstones().among(saved.patient_ids)
-    try:
-        with store.snapshot(saved.store_version) as snapshot:
-            studies = snapshot.studies().to_pandas()
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"the cohort {saved.name!r} was chosen from store version {saved.store_version}, which "
-            "can no longer be read: deleting a patient removes all older versions",
-            "choose it again: angioatlas cohort create NEW-NAME --like " + saved.name,
-        ) from error
+    with opened(saved, open_at) as snapshot:
+        studies = snapshot.studies().to_pandas()
     wanted = [
         study
         for study, patient in zip(saved.study_uids, saved.patient_ids, strict=True)
@@ -215,16 +235,40 @@ def replay(store: Store, name: str) -> CohortMembers:
     )
 
 
-def staleness(store: Store, cohort: CohortMembers) -> Staleness:
-    """Say how a cohort differs from what its definition would choose now."""
-    latest = store.latest_version
-    if cohort.definition.listed is not None or latest == cohort.store_version:
+@final
+class Replays:
+    """The cohorts that were replayed last, kept while nothing can have changed them.
+
+    Whoever reads a large cohort page by page does not replay it for each; threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, int, int], CohortMembers] = {}
+
+    def get(self, store: Store, name: str, open_at: Callable[[int], Snapshot]) -> CohortMembers:
+        """Return what `replay` returns, and raise what it raises."""
+        saved = store.tables.version(COHORTS) if store.tables.exists(COHORTS) else 0
+        key = (name, saved, store.position().deletions)
+        found = self._kept.get(key)
+        if found is None:
+            found = replay(store, name, open_at)
+            # A new dict, so that a thread that reads the old one is not disturbed.
+            self._kept = dict([*self._kept.items()][1 - _REPLAYS_KEPT :]) | {key: found}
+        return replace(found, members=found.members.copy(), attrition=found.attrition.copy())
+
+
+def staleness(snapshot: Snapshot, cohort: CohortMembers) -> Staleness:
+    """Say how a cohort differs from what its definition would choose from a snapshot."""
+    then, now = cohort.store_version, snapshot.version
+    if cohort.definition.listed is not None or then == now:
         even = None if cohort.definition.listed is not None else 0
-        return Staleness(cohort.store_version, latest, even, even)
-    with store.snapshot() as snapshot:
-        now = set(_select(snapshot, cohort.definition, None).members["study_uid"])
-    then = set(cohort.members["study_uid"])
-    return Staleness(cohort.store_version, latest, len(now - then), len(then - now))
+        return Staleness(then, now, even, even)
+    try:
+        chosen = set(_select(snapshot, cohort.definition).members["study_uid"])
+    except NobodyLeftError:
+        chosen = set()
+    members = set(cohort.members["study_uid"])
+    return Staleness(then, now, len(chosen - members), len(members - chosen))
 
 
 def listing(store: Store) -> pd.DataFrame:
@@ -245,50 +289,3 @@ def listing(store: Store) -> pd.DataFrame:
     ]
     columns = ["name", "cohort_id", "studies", "patients", "store_version", "stale", "where"]
     return pd.DataFrame(rows, columns=[*columns, "created_at"])
-
-
-def read_list(path: Path) -> list[str]:
-    """Read studies or patients from a file, one a line.
-
-    Parameters
-    ----------
-    path : Path
-        Text, or CSV whose first column counts; a first line ``study_uid`` or ``patient_id`` is a
-        heading.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read or is empty.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()[:_LISTED_MAX]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a list", "give a text file in UTF-8") from error
-    names = [line.split(",")[0].split("\t")[0].strip().strip('"') for line in lines]
-    names = [name for name in names if name and name not in ("study_uid", "patient_id")]
-    if not names:
-        raise UsageError(f"{path} names nobody", "one study or patient a line")
-    return names
-
-
-def of_the_store(names: Sequence[str], identity: Identity | None, known: set[str]) -> list[str]:
-    """Return identifiers of the store, each once, for what may be original ones.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Studies or patients.
-    identity : Identity or None
-        Of the store; None when its key is not here.
-    known : set of str
-        Identifiers of the store; a name that stands for none of them is left as it is.
-    """
-
-    def one(name: str) -> str:
-        if name in known or identity is None:
-            return name
-        may_be = (*identity.resolve_uid(name), *identity.resolve_patient(name))
-        return next((each for each in may_be if each in known), name)
-
-    return [one(name) for name in dict.fromkeys(names)]

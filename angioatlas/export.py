@@ -1,40 +1,38 @@
-"""Export: the visible rows of one store version as DuckDB, Parquet or CSV.
+"""Export: the visible rows of one store version, or a cohort's, as DuckDB, Parquet or CSV.
 
 Everything is written aside and renamed when complete, so that a reader never meets half a file.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from angioatlas.export_views import VIEWS
-from angioatlas.findings import long_table
-from angioatlas.progression.table import progression_table
+from angioatlas.cohorts import CohortMembers
+from angioatlas.export_tables import (
+    OF_THE_COHORT,
+    copy_out,
+    members_table,
+    write_findings,
+    write_level,
+    write_provenance,
+    write_rows,
+    write_views,
+)
+from angioatlas.progression.table import PAIRS, progression_table
 from angioatlas.saved_tables import cohort_table, projection_table
 from core.errors import StoreError, UsageError
 from core.labels import LabelKind
-from core.provenance import RESEARCH_USE, software, utc_now
-from core.schema import EMBEDDING_DIM, UID_COLUMN, Format, Level
-from core.segments import HEADS
+from core.schema import Format, Level
 from embedder.encoders.spec import TextEmbedder
-from store.columns import COMMENTS
 from store.snapshot import Snapshot
 from store.store import Store
-
-_CHUNK = 20_000
-_EMBEDDING_COMMENT = (
-    f"Joint-space embedding of the encoder named in `provenance`: {EMBEDDING_DIM} float32, "
-    "L2-normalised, so that the inner product is the cosine similarity"
-)
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,8 @@ class ExportReport:
     """Rows of each label table; reports only when they were asked for."""
     saved: dict[str, int]
     """Members of saved cohorts, dots of saved maps, and pairs of serial exams."""
+    cohort_id: str | None = None
+    """Whose index exams alone were written."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
@@ -86,6 +86,7 @@ def export(
     store: Store,
     encoder_id: str,
     format: Format,
+    cohort: CohortMembers | None = None,
     reader: TextEmbedder | None = None,
     source_paths: bool = False,
     reports: bool = False,
@@ -93,10 +94,13 @@ def export(
 ) -> ExportReport:
     """Write what one encoder has vectors for in a snapshot, with findings, and all labels.
 
+    Of a cohort: its index exams, their videos, findings, reports and dots, the labels of its
+    patients, and of serial exams the pairs that it has both of.
+
     Parameters
     ----------
     snapshot : Snapshot
-        The store version to export.
+        The store version to export; of a cohort the one that it was chosen from.
     out : Path
         A file for DuckDB; a folder for Parquet and CSV, which hold one file a table.
     store : Store
@@ -104,6 +108,8 @@ def export(
     encoder_id : str
         The space whose vectors are written.
     format : Format
+    cohort : CohortMembers, optional
+        Everybody by default.
     reader : TextEmbedder, optional
         Of the encoder: tells what is toward disease between serial exams.
     source_paths : bool
@@ -123,34 +129,52 @@ def export(
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists already", "name another, or give --overwrite")
     with _aside(out) as partial:
-        database = partial if format is Format.DUCKDB else Path(":memory:")
+        database = partial
+        if format is not Format.DUCKDB:
+            partial.mkdir()
+            # On the disk: the vectors of a large store would not fit into memory beside a server.
+            database = partial / "tables.duckdb"
         with duckdb.connect(str(database)) as connection:
+            if cohort is not None:
+                connection.register("members", members_table(cohort))
+            where = OF_THE_COHORT if cohort is not None else {}
             counts = {
-                level: _write_level(connection, snapshot, level, encoder_id, source_paths)
+                level: write_level(connection, snapshot, level, encoder_id, source_paths, cohort)
                 for level in Level
             }
-            n_findings = _write_findings(connection, snapshot, encoder_id)
+            n_findings = write_findings(connection, snapshot, encoder_id)
             labels = {
-                kind.value: _write_rows(connection, kind.value, snapshot.labels(kind))
+                kind.value: write_rows(
+                    connection,
+                    kind.value,
+                    snapshot.labels(kind),
+                    where=where.get(kind),
+                )
                 for kind in LabelKind
                 if reports or kind is not LabelKind.REPORTS
             }
-            saved = {
-                "cohorts": _write_rows(connection, "cohorts", cohort_table(store)),
-                "projections": _write_rows(
-                    connection, "projections", projection_table(store, encoder_id)
-                ),
-                "progression": _write_rows(
-                    connection,
-                    "progression",
-                    progression_table(store, snapshot, encoder_id=encoder_id, reader=reader),
-                ),
+            # Scores of pairs take long: nobody waits for those of which none is written.
+            pairs = (
+                progression_table(store, snapshot, encoder_id=encoder_id, reader=reader)
+                if cohort is None or cohort.members["patient_id"].duplicated().any()
+                else PAIRS.empty_table()
+            )
+            others = {
+                "cohorts": cohort_table(store),
+                "projections": projection_table(store, encoder_id),
+                "progression": pairs,
             }
-            _write_provenance(connection, store, snapshot, encoder_id)
+            saved = {
+                table: write_rows(connection, table, rows, where=where.get(table))
+                for table, rows in others.items()
+            }
+            write_provenance(connection, store, snapshot, encoder_id, cohort)
             if format is Format.DUCKDB:
-                _write_views(connection)
+                write_views(connection)
             else:
-                _copy_out(connection, partial, format, (*labels, *saved))
+                copy_out(connection, partial, format, (*labels, *saved))
+        if database != partial:
+            database.unlink()
     return ExportReport(
         str(out),
         format,
@@ -161,6 +185,7 @@ def export(
         findings=n_findings,
         labels=labels,
         saved=saved,
+        cohort_id=None if cohort is None else cohort.cohort_id,
     )
 
 
@@ -187,120 +212,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _write_level(
-    connection: duckdb.DuckDBPyConnection,
-    snapshot: Snapshot,
-    level: Level,
-    encoder_id: str,
-    source_paths: bool,
-) -> int:
-    table = {Level.STUDY: "studies", Level.VIDEO: "videos"}[level]
-    facts = snapshot.studies() if level is Level.STUDY else snapshot.videos()
-    hidden = {"commit_id", "input_hash"} | (set() if source_paths else {"source_uri"})
-    facts = facts.drop_columns([name for name in facts.column_names if name in hidden])
-    connection.register("facts", facts)
-    keys = snapshot.keys(encoder_id, level)
-    connection.execute(
-        f"create table {table} as select *, null::float[{EMBEDDING_DIM}] as embedding "
-        "from facts limit 0"
-    )
-    for start in range(0, keys.num_rows, _CHUNK):
-        chunk, matrix = snapshot.vectors(encoder_id, level, keys=keys.slice(start, _CHUNK))
-        embedding = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), EMBEDDING_DIM)
-        connection.register("vectors", chunk.select(["uid"]).append_column("embedding", embedding))
-        connection.execute(
-            f"insert into {table} select facts.*, vectors.embedding "
-            f"from vectors join facts on facts.{UID_COLUMN[level]} = vectors.uid"
-        )
-        connection.unregister("vectors")
-    connection.unregister("facts")
-    _comment(connection, table, facts.column_names)
-    _comment_on(connection, f"{table}.embedding", _EMBEDDING_COMMENT)
-    return int(keys.num_rows)
-
-
-def _write_findings(
-    connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, encoder_id: str
-) -> int:
-    """Write the findings of every set of heads; without any, a table without rows."""
-    columns = list(COMMENTS["findings"])
-    wide = pa.schema([("study_uid", pa.string()), *((head, pa.float32()) for head in HEADS)])
-    empty = _with_heads(wide.empty_table(), "").select(columns)
-    connection.register("arriving", empty)
-    connection.execute("create table findings as from arriving")
-    for heads_id in snapshot.heads(encoder_id):
-        found = snapshot.findings(encoder_id, heads_id)
-        for start in range(0, found.num_rows, _CHUNK):
-            chunk = _with_heads(found.slice(start, _CHUNK), heads_id).select(columns)
-            connection.register("arriving", chunk)
-            # A study may show findings while its vector, of a later pass, is of other inputs.
-            connection.execute(
-                "insert into findings select arriving.* from arriving semi join studies "
-                "using (study_uid)"
-            )
-    connection.unregister("arriving")
-    _comment(connection, "findings", columns)
-    counted = connection.execute("select count(*) from findings").fetchall()
-    return int(counted[0][0])
-
-
-def _write_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:
-    """Write rows as they are; there may be none, and of patients without a study here too."""
-    connection.register("arriving", rows)
-    connection.execute(f"create table {table} as from arriving")
-    connection.unregister("arriving")
-    _comment(connection, table, rows.column_names)
-    return int(rows.num_rows)
-
-
-def _write_views(connection: duckdb.DuckDBPyConnection) -> None:
-    for view, query in VIEWS.items():
-        connection.execute(f"create view {view} as {query}")
-        _comment(connection, view, connection.table(view).columns)
-
-
-def _with_heads(wide: pa.Table, heads_id: str) -> pa.Table:
-    rows = long_table(wide)
-    return rows.append_column("heads_id", pa.array([heads_id] * rows.num_rows, pa.string()))
-
-
-def _comment(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> None:
-    for column, comment in COMMENTS[table].items():
-        if column in columns:
-            _comment_on(connection, f"{table}.{column}", comment)
-
-
-def _comment_on(connection: duckdb.DuckDBPyConnection, column: str, comment: str) -> None:
-    quoted = comment.replace("'", "''")
-    connection.execute(f"comment on column {column} is '{quoted}'")
-
-
-def _write_provenance(
-    connection: duckdb.DuckDBPyConnection, store: Store, snapshot: Snapshot, encoder_id: str
-) -> None:
-    rows = {
-        "notice": RESEARCH_USE,
-        "encoder_id": encoder_id,
-        "heads_ids": ", ".join(snapshot.heads(encoder_id)),
-        "store_uuid": store.uuid,
-        "store_version": str(snapshot.version),
-        "identity": store.identity.mode.value,
-        "exported_at": utc_now().isoformat(timespec="seconds"),
-        "software": json.dumps(software()),
-    }
-    connection.execute("create table provenance (name varchar primary key, value varchar)")
-    connection.execute("comment on column provenance.name is 'What is told'")
-    connection.execute("comment on column provenance.value is 'Text; `software` is JSON'")
-    connection.executemany("insert into provenance values (?, ?)", list(rows.items()))
-
-
-def _copy_out(
-    connection: duckdb.DuckDBPyConnection, folder: Path, format: Format, others: Iterable[str]
-) -> None:
-    folder.mkdir()
-    for table in ("studies", "videos", "findings", *others, "provenance"):
-        file = str(folder / f"{table}.{format.value}").replace("'", "''")
-        header = ", header" if format is Format.CSV else ""
-        connection.execute(f"copy {table} to '{file}' (format {format.value}{header})")

@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from angioatlas.study_view import study_view, view_schema
+from core.errors import UsageError
+from core.labels import LabelKind
 from core.schema import UID_COLUMN, Level
 from store.predicate import Predicate, kinds_of, understood
 from store.snapshot import Snapshot
-from store.sql import satisfying
+from store.sql import matching, satisfying
 from store.tables import schema_of
 
 ALIASES: Final = {"age": "patient_age_years", "sex": "patient_sex", "date": "study_date"}
@@ -113,3 +115,41 @@ def _holding(
     found = satisfying(rows, predicate, UID_COLUMN[level])
     wanted: NDArray[np.bool_] = pc.is_in(uids, value_set=found).to_numpy()
     return wanted
+
+
+def studies_where(
+    snapshot: Snapshot, where: str, *, encoder_id: str | None = None, any_sql: bool = True
+) -> list[str]:
+    """Return the studies that a predicate holds for, whether or not they have vectors.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    where : str
+        As for `rows_where`.
+    encoder_id : str, optional
+        Whose findings it may speak of.
+    any_sql : bool
+        It may be any one expression of DuckDB's SQL over the columns of `study_view`; a subquery
+        may read ``videos`` and the label tables, reports excepted.  Such an expression may take as
+        long as it likes: none of somebody who asks from elsewhere.
+
+    Raises
+    ------
+    UsageError
+        It is not one predicate, or names a column that is not there; the columns are listed.
+    """
+    columns = kinds_of(view_schema(snapshot, encoder_id=encoder_id))
+    try:
+        predicate = understood(where, columns, aliases=ALIASES)
+    except UsageError:
+        if not any_sql:
+            raise
+        view = study_view(snapshot, encoder_id=encoder_id)
+        labels = {
+            kind.value: snapshot.labels(kind) for kind in LabelKind if kind is not LabelKind.REPORTS
+        }
+        found = matching("studies", view, where, others={**labels, "videos": snapshot.videos()})
+        return list(found["study_uid"].to_pylist())
+    rows = study_view(snapshot, encoder_id=encoder_id, names=predicate.names)
+    return list(satisfying(rows, predicate, "study_uid").to_pylist())

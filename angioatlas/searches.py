@@ -110,6 +110,15 @@ class Searches(CohortStudies, Closing):
                 rows_where(snapshot, keys, where, level=Level.STUDY, encoder_id=space)
             return space
 
+    def _snapshot_at(self, version: int) -> Snapshot:
+        """Open a version of the store, or borrow it where it is the one that is followed."""
+        if self._live is not None:
+            borrowed = self._live.snapshot()
+            if borrowed.version == version:
+                return borrowed
+            borrowed.close()
+        return super()._snapshot_at(version)
+
     @audited(Action.SEARCH, "text", "level", "k", "where", "plain", "reports", "score")
     def search(
         self,

@@ -13,7 +13,7 @@ from angioatlas.findings import LOGITS, probability
 from core.labels import LabelKind
 from core.segments import FINDINGS, SEGMENTS, head_name
 from store.snapshot import Snapshot
-from store.sql import matching, query
+from store.sql import query
 from store.tables import schema_of
 
 LVEF_WINDOW_DAYS: Final = 90
@@ -137,27 +137,3 @@ def _finding_heads(snapshot: Snapshot, encoder_id: str | None) -> str | None:
         return None
     heads = snapshot.heads(encoder_id)
     return heads[0] if len(heads) == 1 else None
-
-
-def studies_where(snapshot: Snapshot, where: str, *, encoder_id: str | None = None) -> list[str]:
-    """Return the studies that a predicate holds for.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-    where : str
-        One expression of DuckDB's SQL over the columns of `study_view`; a subquery may read
-        ``videos`` and the label tables, reports excepted.
-    encoder_id : str, optional
-
-    Raises
-    ------
-    UsageError
-        It is not one predicate, or names a column that is not there; the columns are listed.
-    """
-    labels = {
-        kind.value: snapshot.labels(kind) for kind in LabelKind if kind is not LabelKind.REPORTS
-    }
-    view = study_view(snapshot, encoder_id=encoder_id)
-    others = {**labels, "videos": snapshot.videos()}
-    return list(matching("studies", view, where, others=others)["study_uid"].to_pylist())

@@ -27,14 +27,16 @@ from api.guard import Guard
 from api.jobs import Jobs
 from api.limits import (
     ANALYSES_AT_ONCE,
+    EXPORTS_AT_ONCE,
     MOST_ANALYSES_WAITING,
+    MOST_EXPORTS_WAITING,
     MOST_TEXTS_WAITING,
     Places,
 )
 from api.metrics import Metrics
 from api.observe import Observed
 from api.problems import add_handlers
-from api.routes import analyses, exams, pictures, search, service, store, studies
+from api.routes import analyses, cohorts, exams, pictures, search, service, store, studies
 from api.state import State
 from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
@@ -61,6 +63,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Jobs(settings.state_dir / "jobs.sqlite"),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         Places(ANALYSES_AT_ONCE, MOST_ANALYSES_WAITING),
+        Places(EXPORTS_AT_ONCE, MOST_EXPORTS_WAITING),
         insecure=insecure,
     )
 
@@ -87,7 +90,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     add_handlers(app)
     app.include_router(service.health, responses=UNKNOWN_HOST)
     guarded = APIRouter(dependencies=[Depends(caller)], responses=FAILURES)
-    for part in (search, exams, studies, analyses, pictures, store):
+    for part in (search, exams, studies, pictures, cohorts, analyses, store):
         guarded.include_router(part.router)
     guarded.include_router(service.router)
     guarded.add_api_route(

@@ -47,5 +47,11 @@ async def analysis_place(request: Request) -> AsyncIterator[None]:
         yield
 
 
+async def export_place(request: Request) -> AsyncIterator[None]:
+    """Hold a place among the exports that are written or sent."""
+    async with state_of(request).exports.one():
+        yield
+
+
 Caller = Annotated[Principal, Depends(caller)]
 CallersAtlas = Annotated[Atlas, Depends(acting)]

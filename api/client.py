@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final, TypeVar, Unpack, final
 
 from api.client_analyses import AnalysisCalls
-from api.client_answers import ApiError, reached, read, require_success
+from api.client_answers import ApiError, reached, read
+from api.client_cohorts import CohortCalls
 from api.client_connection import given, in_path
 from api.client_options import (
     CaseOptions,
@@ -58,7 +59,7 @@ _ASK_EVERY_S: Final = 0.25
 
 
 @final
-class Client(AnalysisCalls):
+class Client(CohortCalls, AnalysisCalls):
     """The API of one server.
 
     One client may be used by several threads; close it, or use it as a context.
@@ -230,17 +231,8 @@ class Client(AnalysisCalls):
         OSError
             The file cannot be written.
         """
-        part = file.with_name(f"{file.name}.part")
         at = f"/v1/videos/{in_path(sop_uid)}/cine.mp4"
-        try:
-            with reached(), self._http.stream("GET", at, params=given(height=height)) as answer:
-                require_success(answer)
-                with part.open("wb") as out:
-                    for piece in answer.iter_bytes():
-                        out.write(piece)
-            return part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
+        return self._download(at, file, height=height)
 
     def thumbnail(self, sop_uid: str, *, height: int | None = None) -> bytes:
         """Return the middle frame of a cine as JPEG."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -62,6 +63,19 @@ class Connection:
 
     def _ask(self, method: str, at: str, kind: type[T], **sent: Any) -> T:
         return read(self._send(method, at, **sent), kind)
+
+    def _download(self, at: str, file: Path, **params: Any) -> Path:
+        """Write an answer to a file, which appears once it is whole."""
+        part = file.with_name(f"{file.name}.part")
+        try:
+            with reached(), self._http.stream("GET", at, params=given(**params)) as answer:
+                require_success(answer)
+                with part.open("wb") as out:
+                    for piece in answer.iter_bytes():
+                        out.write(piece)
+            return part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _send(self, method: str, at: str, **sent: Any) -> httpx2.Response:
         with reached():

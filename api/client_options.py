@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from analytics.cohort import Which
 from core.schema import StudyScore
 
 
@@ -56,6 +57,25 @@ class ExamOptions(TypedDict, total=False):
     explain: bool
     score: StudyScore
     encoder: str
+
+
+class CohortOptions(TypedDict, total=False):
+    """How a cohort may be chosen (`api.cohort_schemas.NewCohort`)."""
+
+    where: str | None
+    members: list[str] | None
+    index: IndexOptions | None
+    like: str | None
+    encoder: str | None
+
+
+class IndexOptions(TypedDict, total=False):
+    """Which exam of a patient may count; days as ``2020-12-31``."""
+
+    which: Which
+    min_views: int
+    since: str | None
+    until: str | None
 
 
 class ListOptions(TypedDict, total=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from api import analysis_examples
+from api.cohort_schemas import COHORT_EXAMPLES
 from core.provenance import RESEARCH_USE
 
 _STUDY_UID: Final = "2.25.213522584514927702366332410001961105085"
@@ -89,6 +90,7 @@ _FOUND: Final[dict[str, Any]] = _ANSWER | {
 _SIMILAR_STUDIES: Final = _ANSWER | {"query_uid": _STUDY_UID, "hits": [_STUDY_HIT]}
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    **COHORT_EXAMPLES,
     "StudyTextQuery": {
         "text": "severe stenosis of the proximal LAD",
         "k": 5,

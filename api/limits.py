@@ -22,6 +22,8 @@ MOST_TEXTS_WAITING: Final = 32
 ANALYSES_AT_ONCE: Final = 2
 MOST_ANALYSES_WAITING: Final = 16
 """Analyses of one process: each may hold the vectors of a whole cohort."""
+EXPORTS_AT_ONCE: Final = 2
+MOST_EXPORTS_WAITING: Final = 4
 
 
 @final

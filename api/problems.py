@@ -19,13 +19,14 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from core.errors import AtlasError, TooManyRequestsError
+from core.errors import AtlasError, TooManyRequestsError, UsageError
 
 _log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _OF_THE_REQUEST: Final = {
     "usage": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "name_taken": HTTPStatus.CONFLICT,
     "not_found": HTTPStatus.NOT_FOUND,
     "source": HTTPStatus.NOT_FOUND,
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
@@ -127,8 +128,10 @@ def public(error: Exception, request_id: str) -> Failure:
     status = _OF_THE_REQUEST.get(error.code)
     if status is not None and not _PATH.search(f"{error.message} {error.hint}"):
         return Failure(status, error.code, error.message, error.hint)
+    # Who asks wrongly is quoted to themselves, and nowhere else: it may be a predicate or a name.
+    said = "of the request" if isinstance(error, UsageError) else error.message
     # Quoted, so that no line break which a caller sent begins a line of the log.
-    _log.error("%s %s: %r", request_id, error.code, error.message)
+    _log.error("%s %s: %r", request_id, error.code, said)
     if status is not None:
         return Failure(status, error.code, status.description or status.phrase, _ASK)
     status, detail, hint = _OF_THE_INSTALLATION.get(error.code, _NOT_NOW)
@@ -179,12 +182,14 @@ async def _refused(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.NOT_MODIFIED:
         return Response(status_code=status, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        # Each route knows its own method alone.
+        path = getattr(request.scope.get("route"), "path", "")
+        verbs = request.app.openapi()["paths"].get(path)
+        headers |= {"Allow": ", ".join(sorted(map(str.upper, verbs)))} if verbs else {}
     return problem(
-        request,
-        status,
-        status.name.lower(),
-        status.description or status.phrase,
-        headers=dict(error.headers or {}),
+        request, status, status.name.lower(), status.description or status.phrase, headers=headers
     )
 
 

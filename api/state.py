@@ -30,6 +30,8 @@ class State:
         For texts that are being embedded.
     analyses : Places
         For analyses, which take memory.
+    exports : Places
+        For exports, until they are sent: each is a file as long.
     insecure : bool
         Who gives no key is taken for the person at this machine.
     ready : Event
@@ -42,6 +44,7 @@ class State:
     jobs: Jobs
     texts: Places
     analyses: Places
+    exports: Places
     insecure: bool
     ready: Event = field(default_factory=Event)
 

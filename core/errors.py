@@ -6,6 +6,7 @@ the module that calls the third party, with the original chained.
 
 AtlasError
 ├── UsageError            the request itself is wrong (exit code 2)
+│   └── NameTakenError    the name is another one's
 ├── NotFoundError         a study, encoder, file or version that is not there
 ├── EncoderError          a checkpoint or encoder folder that cannot be used
 ├── SourceError           the file of a video cannot be shown: gone, another one, or damaged
@@ -51,6 +52,12 @@ class UsageError(AtlasError):
 
     code = "usage"
     exit_code = 2
+
+
+class NameTakenError(UsageError):
+    """The name that something is to be saved under is that of another one."""
+
+    code = "name_taken"
 
 
 class NotFoundError(AtlasError):

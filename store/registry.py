@@ -8,6 +8,7 @@ deleted.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import Any, Final, TypeVar, final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.errors import NotFoundError, UsageError
+from core.errors import NameTakenError, NotFoundError, UsageError
 from core.provenance import software_version
 from store.locks import try_lock
 from store.tables import SCHEMAS, Tables
@@ -141,6 +142,8 @@ _LISTED: Final = {
     "model": "angioatlas survival models, angioatlas lvef models",
     "map": "angioatlas map list",
 }
+_ID: Final = {COHORTS: "cohort_id", MODELS: "model_id", PROJECTIONS: "projection_id"}
+_WHOLE_ID: Final = re.compile("[0-9a-f]{64}")
 _OF_DOTS: Final = ("uids", "patient_ids", "x", "y", "is_landmark")
 
 
@@ -230,16 +233,24 @@ class Registry:
     def drop(self, table: str, name: str) -> None:
         """Let a name of `COHORTS`, `MODELS` or `PROJECTIONS` mean nothing any more.
 
+        Parameters
+        ----------
+        table : str
+        name : str
+            Or a whole id, which is dropped under every name that it has.
+
         Raises
         ------
         NotFoundError
             There is none.
         """
         with registry_lock(self._tables):
-            row = next((r for r in self._current(table) if r["name"] == name), None)
-            if row is None:
+            rows = [r for r in self._current(table) if name in (r["name"], r[_ID[table]])]
+            if not rows:
                 raise NotFoundError(f"there is no {table.removesuffix('s')} {name!r}")
-            self._append(table, {**row, "deleted": True, "created_at": dt.datetime.now(dt.UTC)})
+            for row in rows:
+                now = dt.datetime.now(dt.UTC)
+                self._append(table, {**row, "deleted": True, "created_at": now})
 
     def models(self, kind: str | None = None) -> list[SavedModel]:
         """Return the saved models, by name; of one kind if one is named."""
@@ -348,6 +359,8 @@ def _plain(row: dict[str, Any], *without: str) -> dict[str, Any]:
 def _find(known: list[_Saved], name: str, what: str, id_of: Callable[[_Saved], str]) -> _Saved:
     named = [each for each in known if each.name == name]
     found = named or [each for each in known if len(name) >= 6 and id_of(each).startswith(name)]
+    if not found and _WHOLE_ID.fullmatch(name):
+        raise NotFoundError(f"there is no {what} with the id {name}", _LISTED[what])
     if not found:
         listed = ", ".join(each.name for each in known) or "none"
         raise NotFoundError(f"there is no {what} {name!r}; there are {listed}", _LISTED[what])
@@ -361,8 +374,10 @@ def _check_name(
 ) -> None:
     if not name or len(name) > 100 or not name.isprintable():
         raise UsageError(f"{name[:120]!r} is no name", "give one of 1 to 100 printable characters")
+    if _WHOLE_ID.fullmatch(name):
+        raise UsageError("64 hexadecimal digits are no name", "they could be taken for an id")
     if name in known and id_of(known[name]) != own:
-        raise UsageError(
+        raise NameTakenError(
             f"{name!r} is the name of another one", "choose another name, or delete that one first"
         )
 
@@ -373,8 +388,9 @@ def _without(row: dict[str, Any], patient_id: str) -> dict[str, Any]:
     gone = len(row["patient_ids"]) - len(kept)
     return {
         **row,
-        # A predicate may name the patient.
+        # A predicate may name the patient; it stands in the attrition, too.
         "definition": row["definition"].replace(patient_id, "(deleted)"),
+        "attrition": row["attrition"].replace(patient_id, "(deleted)"),
         "study_uids": [study for study, _ in kept],
         "patient_ids": [patient for _, patient in kept],
         "removed": row["removed"] + gone,

@@ -75,17 +75,18 @@ def create(
     if index not in WHICH:
         raise UsageError(f"--index {index!r}: expected {', '.join(WHICH)}", "first is the default")
     atlas = open_atlas(store, version=version)
-    rule = IndexRule(
-        WHICH[WHICH.index(index)],
-        min_views,
-        since.date() if since else None,
-        until.date() if until else None,
+    rule = (
+        None
+        if like is not None
+        else IndexRule(
+            WHICH[WHICH.index(index)],
+            min_views,
+            since.date() if since else None,
+            until.date() if until else None,
+        )
     )
-    if like is not None:
-        definition = atlas.cohort_definition(like)
-        where, rule = definition.where, definition.index
     chosen = atlas.choose_cohort(
-        where=where, members=members, index=rule, encoder=encoder, name=name
+        where=where, members=members, index=rule, like=like, encoder=encoder, name=name
     )
     _print(chosen, json=json)
 

@@ -25,6 +25,10 @@ def export(
     format: Annotated[
         Format | None, typer.Option("--format", help="By the ending of OUT when absent.")
     ] = None,
+    cohort: Annotated[
+        str | None,
+        typer.Option("--cohort", "-c", help="Only a saved cohort, in the version it is of."),
+    ] = None,
     version: VersionOption = None,
     source_paths: Annotated[
         bool, typer.Option("--source-paths", help="Include file paths, which may name patients.")
@@ -44,6 +48,7 @@ def export(
         out,
         format=format,
         encoder=encoder,
+        cohort=cohort,
         source_paths=source_paths,
         reports=reports,
         overwrite=overwrite,

@@ -7,11 +7,13 @@ import datetime as dt
 import pytest
 
 from analytics.cohort import IndexRule
+from angioatlas.access.principal import Principal, Scope
 from angioatlas.atlas import Atlas
 from core.errors import NotFoundError, UsageError
 from core.ids import KeptIdentity, PseudonymisedIdentity, create_key_file, load_key_file
 from core.settings import Settings
 from store.maintain import compact, hide_patient, purge_patient
+from store.registry import Registry
 from tests.support.label_tables import add_studies, labelled_store, write_tables
 
 KEPT = {"1.2.1": "P1", "1.2.2": "P1", "1.3.1": "P2", "1.4.1": "P3"}
@@ -42,6 +44,7 @@ def uids(cohort):
             ["1.2.1", "1.3.1", "1.4.1"],
         ),
         ("exam_number = 2", ["1.2.2"]),
+        ("age > 60 and date > '2021-01-01'", ["1.2.1", "1.3.1", "1.4.1"]),
     ],
 )
 def test_a_predicate_speaks_of_studies_measurements_and_labels(atlas, where, expected):
@@ -86,6 +89,43 @@ def test_a_cohort_is_repeated_after_later_commits(atlas):
     assert len(newer.members) == 4
 
 
+def test_a_definition_that_chooses_nobody_any_more_is_stale(atlas, tmp_path):
+    chosen = atlas.choose_cohort(where="lvef_percent < 50", name="weak")
+    tables = {"measurements": ["id,patient_id,study_uid,date,name,value,unit,method"]}
+    better = "m1,P1,1.2.1,2021-03-02,lvef_percent,60,%,echo"
+    tables["measurements"].append(better)
+    atlas.import_labels([write_tables(tmp_path / "later", tables)])
+    stale = atlas.cohort_staleness(chosen)
+    assert (stale.is_stale, stale.joined, stale.left) == (True, 0, 1)
+
+
+def test_a_cohort_is_like_another_and_goes_with_all_its_names(atlas):
+    rule = IndexRule("last", since=dt.date(1, 1, 1), until=dt.date(9999, 12, 31))
+    one = atlas.choose_cohort(where="age > 60", index=rule, name="one")
+    two = atlas.choose_cohort(like="one", name="two")
+    assert two.cohort_id == one.cohort_id
+    for beside in ({"where": "true"}, {"index": "first"}):
+        with pytest.raises(UsageError, match="has its predicate and its index rule"):
+            atlas.choose_cohort(like="one", **beside)
+    atlas.choose_cohort(members=["P1"], name="listed")
+    with pytest.raises(UsageError, match="from a list, which is not kept"):
+        atlas.choose_cohort(like="listed", name="no")
+    with pytest.raises(UsageError, match="64 hexadecimal digits are no name"):
+        atlas.choose_cohort(name="0" * 64)
+    atlas.drop_cohort(one.cohort_id)
+    assert [*atlas.cohorts()["name"]] == ["listed"]
+    with pytest.raises(NotFoundError, match=f"no cohort with the id {one.cohort_id}$"):
+        atlas.cohort(one.cohort_id)
+
+
+def test_who_is_not_at_this_machine_may_use_no_sql(atlas):
+    scopes = frozenset({Scope.READ, Scope.WRITE})
+    other = atlas.acting_as(Principal("other", scopes, "key"))
+    assert len(other.choose_cohort(where="age > 60 or sex is null").members) == 3
+    with pytest.raises(UsageError, match="not part of the language"):
+        other.choose_cohort(where="(select count(*) from range(1000000000000)) > 0")
+
+
 def test_the_same_choice_has_the_same_id_and_another_has_another(atlas):
     ids = {
         atlas.choose_cohort(where=where, index=index).cohort_id
@@ -100,7 +140,10 @@ def test_a_deleted_patient_leaves_the_cohort(atlas):
     atlas.choose_cohort(name="all")
     with pytest.raises(UsageError, match="'all' is the name of another one"):
         atlas.choose_cohort(index="last", name="all")
+    atlas.choose_cohort(where="patient_id <> 'P2' or true", name="named")
     purge_patient(atlas.store, "P2")
+    assert "P2" not in str(Registry(atlas.store.tables).cohorts())
+    atlas.drop_cohort("named")
     with pytest.raises(NotFoundError, match="can no longer be read: deleting a patient"):
         atlas.cohort("all")
     assert atlas.cohorts().iloc[0]["studies"] == 2
@@ -112,7 +155,9 @@ def test_a_deleted_patient_leaves_the_cohort(atlas):
 
 def test_a_hidden_patient_leaves_the_cohort_at_once(atlas):
     atlas.choose_cohort(name="all")
+    assert len(atlas.cohort("all").members) == 3
     hide_patient(atlas.store, "P2")
+    atlas.cohort("all").members.drop(columns="study_uid", inplace=True)
     left = atlas.cohort("all")
     assert uids(left) == ["1.2.1", "1.4.1"]
     assert left.removed == 1

@@ -98,6 +98,11 @@ def test_an_export_has_the_dots_and_the_members_of_cohorts(atlas, tmp_path):
             connection.sql(block).fetchall() for block in blocks if "from projections" in block
         )
         assert sum(row[-1] for row in middles) == 120
+    some = atlas.export(tmp_path / "women", cohort="women", format="csv")
+    assert some.saved == {"cohorts": women, "projections": women, "progression": 0}
+    assert some.cohort_id == atlas.cohort("women").cohort_id
+    with pytest.raises(UsageError, match="the cohort is of store version"):
+        Atlas(atlas.store, atlas.settings, version=0).export(tmp_path / "x.db", cohort="women")
 
 
 def test_a_page_and_errors(atlas, tmp_path):

@@ -163,6 +163,10 @@ def test_an_export_has_the_pairs_and_what_is_known_by_date(made, tmp_path):
     assert set(done["done"]) == {"pci"}
     assert len(done) == drawn.treated.sum(), "each was done three days after a first exam"
     assert sorted(set(exams)) == [(1, 2), (2, 2)]
+    atlas.choose_cohort(members=[patient], index="every", name="one")
+    some = atlas.export(tmp_path / "one.duckdb", cohort="one")
+    assert (some.studies, some.saved["progression"]) == (2, 1)
+    atlas.drop_cohort("one")
 
 
 def test_an_export_of_too_few_exams_has_no_pairs(tmp_path):

@@ -69,7 +69,7 @@ class Kept:
         return cls(frozenset(archive.rglob("*")), world.atlas.store.position())
 
 
-def send(world: ApiWorld, files: Sequence[Path], who: str = "sender", **form: Any) -> Any:
+def send(world: ApiWorld, files: Sequence[Path], who: str = "curator", **form: Any) -> Any:
     sent = [("files", (path.name, path.read_bytes())) for path in files]
     with world.client(who) as client:
         return client.post(f"{EXAM}?store=true&wait=60", files=sent, data=form)
@@ -131,7 +131,7 @@ def test_its_files_are_kept_as_they_came_under_names_of_ours(world, sent):
 def test_it_is_on_record_as_a_write_of_that_study(world, sent):
     entries = [each for each in on_record(world) if each.object.get("study_uid") == sent.uid]
     entry = next(each for each in entries if each.object["use_case"] == "store_exam")
-    assert (entry.principal, entry.action, entry.outcome) == ("sender", "write", "ok")
+    assert (entry.principal, entry.action, entry.outcome) == ("curator", "write", "ok")
     assert entry.object["query_uid"] == sent.uid
     assert entry.object["store_version"] == sent.told["answer"]["store_version"]
     assert "DOE" not in str(entry)

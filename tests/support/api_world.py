@@ -28,7 +28,7 @@ SCOPES = {
     "other": [Scope.SEARCH, Scope.READ],
     "searcher": [Scope.SEARCH],
     "writer": [Scope.WRITE],
-    "sender": [Scope.SEARCH, Scope.READ, Scope.WRITE],
+    "curator": [Scope.SEARCH, Scope.READ, Scope.WRITE],
 }
 
 

@@ -82,10 +82,11 @@ def held_to_description(
             "headers": {"Authorization": f"Bearer {token}"} if token else {},
             "phases": {name: {"enabled": name in phases} for name in known},
             "generation": {"mode": "all", "max-examples": examples, "database": "none"},
-            # What a predicate or a cursor may be is more than a schema can say.
+            # What a predicate or a cursor may be, which names are taken and what a key is for is
+            # more than a schema can say.
             "checks": {
                 "positive_data_acceptance": {
-                    "expected-statuses": ["2xx", "401", "404", "413", "422", "429"]
+                    "expected-statuses": ["2xx", "401", "403", "404", "409", "413", "422", "429"]
                 }
             },
         }

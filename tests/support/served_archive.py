@@ -35,8 +35,8 @@ class Served:
         Of somebody who may search and read.
     searcher : str
         Key of somebody who may search only.
-    sender : str
-        Key of somebody who may search and store exams.
+    writer : str
+        Key of somebody who may search, read and write.
     study_uid : str
         The original UID of a study of it.
     atlas : Atlas
@@ -45,7 +45,7 @@ class Served:
     address: str
     key: str
     searcher: str
-    sender: str
+    writer: str
     study_uid: str
     atlas: Atlas
 
@@ -79,7 +79,7 @@ def served_archive(home: Path) -> Iterator[Served]:
     access = Access(settings)
     key = access.create_key("viewer", [Scope.SEARCH, Scope.READ], None)[1]
     searcher = access.create_key("searcher", [Scope.SEARCH], None)[1]
-    sender = access.create_key("sender", [Scope.SEARCH, Scope.WRITE], None)[1]
+    writer = access.create_key("writer", [Scope.SEARCH, Scope.READ, Scope.WRITE], None)[1]
     atlas = Atlas.open(home / "store", settings=settings)
     with served(create_app(atlas, settings)) as address:
-        yield Served(address, key, searcher, sender, "1.2.826.0.1.1", atlas)
+        yield Served(address, key, searcher, writer, "1.2.826.0.1.1", atlas)
