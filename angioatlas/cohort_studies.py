@@ -16,10 +16,11 @@ from angioatlas.access.audit import Action
 from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
 from angioatlas.identities import lookup_identity
-from angioatlas.spaces import choose_space, encoder_handle
+from angioatlas.spaces import choose_space
 from core.errors import EncoderError, NotFoundError
 from core.settings import Settings
-from embedder.encoders.registry import find_encoder, load_text_encoder
+from embedder.encoders.registry import find_encoder
+from embedder.encoders.sources import Encoders, LocalEncoders
 from embedder.encoders.spec import Encoder, TextEmbedder
 from store.registry import COHORTS, MODELS, Registry
 from store.snapshot import Snapshot
@@ -36,6 +37,8 @@ class CohortStudies:
         by default.
     trail : AuditTrail
         What every use case leaves an entry in.
+    encoders : Encoders
+        Where encoders come from; loaded in this process by default.
     """
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
@@ -44,8 +47,7 @@ class CohortStudies:
         self.version = version
         self.principal = Principal.local()
         self.trail = audit_trail(settings)
-        self._readers: dict[str, TextEmbedder] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self.encoders: Encoders = LocalEncoders(settings.encoders_dir, device=settings.embed.device)
 
     def acting_as(self, principal: Principal) -> Self:
         """Return this Atlas as somebody else may use it; store, settings and caches are shared."""
@@ -144,18 +146,10 @@ class CohortStudies:
         return members, space
 
     def _reader(self, space: str) -> TextEmbedder:
-        """Return the text encoder of a space, loaded once."""
-        if space not in self._readers:
-            folder = find_encoder(space, self.settings.encoders_dir)
-            device = self.settings.embed.device
-            self._readers[space] = load_text_encoder(folder, device=device)
-        return self._readers[space]
+        return self.encoders.reader(space)
 
     def _encoder(self, space: str) -> Encoder:
-        """Return the encoder of a space, loaded once."""
-        if space not in self._encoders:
-            self._encoders[space] = encoder_handle(space, self.settings).load()
-        return self._encoders[space]
+        return self.encoders.encoder(space)
 
     def _text_reader(self, space: str) -> TextEmbedder | None:
         try:

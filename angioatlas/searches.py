@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -244,7 +245,9 @@ class Searches(CohortStudies, Closing):
         with self.snapshot() as snapshot:
             if not isinstance(encoder, EncoderHandle):
                 space = choose_space(snapshot, encoder, self.settings)
-                encoder = encoder_handle(space, self.settings)
+                encoder = replace(
+                    encoder_handle(space, self.settings), load=partial(self._encoder, space)
+                )
             space = encoder.encoder_id
             wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)
             query = query_of_files(

@@ -52,7 +52,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     state = State(
         atlas,
         Access(settings),
-        Metrics(),
+        Metrics(atlas.encoders.texts),
         Jobs(settings.state_dir / "jobs.sqlite"),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         insecure=insecure,

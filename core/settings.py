@@ -128,7 +128,10 @@ class ServeSettings(_Section):
         4, ge=1, description="Exams of which one process receives files at a time."
     )
     texts_at_once: int = Field(
-        2, ge=1, description="Texts that one process embeds at a time, so that other searches run."
+        2, ge=1, description="Texts that are embedded at a time, so that other searches run."
+    )
+    texts_kept: int = Field(
+        10_000, ge=1, description="Texts whose vectors are kept in memory, of each encoder."
     )
     requests_per_second: float = Field(
         100,
