@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -14,6 +11,7 @@ from fastapi import FastAPI
 from angioatlas.atlas import Atlas
 from angioatlas.cli.serve import ENCODER_SOCKET, INSECURE
 from api.app import create_app
+from api.orphans import end_with_parent
 from core.errors import UsageError
 from core.settings import load_settings
 from embedder.encoders.served.asked import AskedEncoders
@@ -31,23 +29,10 @@ def make_app() -> FastAPI:
     settings = load_settings()
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas serve --store FOLDER")
-    _end_with_the_parent()
+    end_with_parent()
     encoders = AskedEncoders(Path(os.environ[ENCODER_SOCKET]), settings.encoders_dir)
     return create_app(
         Atlas.open(settings.store, settings=settings, encoders=encoders),
         settings,
         insecure=os.environ.get(INSECURE) == "1",
     )
-
-
-def _end_with_the_parent() -> None:
-    """Let this process, where it is one of several workers, end when who started it was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()

@@ -34,7 +34,9 @@ def serve(
     store: StoreOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer; one more embeds.")
+    ] = 1,
     insecure_local: Annotated[
         bool,
         typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),

@@ -22,6 +22,9 @@ _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
     "from embedder.encoders.served.service import main; main()"
 )
+# Threads that wait for each other sleep: beside searches that keep the processors busy, spinning
+# made embedding five times slower.
+_ENVIRONMENT: Final = {"OMP_WAIT_POLICY": "PASSIVE"}
 _BACKLOG: Final = 128
 """Questions that wait while the process starts."""
 _PAUSE_S: Final = 0.5
@@ -93,7 +96,7 @@ class EncoderProcess(Closing):
             # Its other end closes with this process, however this ends: then that one ends, too.
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=os.environ,
+            env={**_ENVIRONMENT, **os.environ},
         )
 
     def _watch(self) -> None:
