@@ -19,6 +19,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -169,6 +170,7 @@ def main() -> None:
     """Serve the socket that was inherited, as `EncoderProcess` starts it; never returns."""
     told, descriptor, folder = sys.argv[1:]
     options = ServiceOptions(**json.loads(told))
+    import_module("torch")  # takes seconds: not when the first one asks, and not at leisure
     os.nice(_NICENESS)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
