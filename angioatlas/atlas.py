@@ -47,6 +47,7 @@ from core.labels import LabelKind
 from core.outcomes import Code, Status
 from core.schema import Format
 from core.settings import Settings, load_settings
+from embedder.encoders.sources import Encoders
 from store.maintain import MaintenanceReport, compact, purge_patient
 from store.store import Store
 
@@ -86,6 +87,7 @@ class Atlas(
         settings: Settings | None = None,
         version: int | None = None,
         follow: bool = False,
+        encoders: Encoders | None = None,
     ) -> Atlas:
         """Open a store to read, search, export and maintain, as whoever works at this machine.
 
@@ -98,6 +100,8 @@ class Atlas(
         follow : bool
             Make everything ready now, share it among all calls and follow the store in a thread,
             as a server wants; `close` ends it.
+        encoders : Encoders, optional
+            Where encoders come from, unless they are to be loaded in this process.
 
         Raises
         ------
@@ -110,6 +114,8 @@ class Atlas(
         if version is not None:
             opened.snapshot(version).close()
         atlas = cls(opened, settings or load_settings(), version)
+        if encoders is not None:
+            atlas.encoders = encoders
         if follow:
             atlas.follow()
         return atlas

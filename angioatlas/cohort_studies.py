@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -18,11 +20,13 @@ from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
 from angioatlas.cohort_lists import of_the_store, read_list
 from angioatlas.identities import lookup_identity
+from angioatlas.ingest import EncoderHandle
 from angioatlas.predictions import Asked, check_size, exams_of
 from angioatlas.spaces import choose_space, encoder_handle
 from core.errors import EncoderError, NotFoundError, UsageError
 from core.settings import Settings
-from embedder.encoders.registry import find_encoder, load_text_encoder
+from embedder.encoders.registry import find_encoder
+from embedder.encoders.sources import Encoders, LocalEncoders
 from embedder.encoders.spec import Encoder, TextEmbedder
 from store.registry import COHORTS, MODELS, Registry, SavedModel
 from store.snapshot import Snapshot
@@ -39,6 +43,8 @@ class CohortStudies:
         by default.
     trail : AuditTrail
         What every use case leaves an entry in.
+    encoders : Encoders
+        Where encoders come from; loaded in this process by default.
     """
 
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
@@ -48,8 +54,7 @@ class CohortStudies:
         self.principal = Principal.local()
         self.trail = audit_trail(settings)
         self._replays = cohorts_.Replays()
-        self._readers: dict[str, TextEmbedder] = {}
-        self._encoders: dict[str, Encoder] = {}
+        self.encoders: Encoders = LocalEncoders(settings.encoders_dir, device=settings.embed.device)
 
     def acting_as(self, principal: Principal) -> Self:
         """Return this Atlas as somebody else may use it; store, settings and caches are shared."""
@@ -229,18 +234,14 @@ class CohortStudies:
         return choose_space(snapshot, encoder, self.settings)
 
     def _reader(self, space: str) -> TextEmbedder:
-        """Return the text encoder of a space, loaded once."""
-        if space not in self._readers:
-            folder = find_encoder(space, self.settings.encoders_dir)
-            device = self.settings.embed.device
-            self._readers[space] = load_text_encoder(folder, device=device)
-        return self._readers[space]
+        return self.encoders.reader(space)
 
     def _encoder(self, space: str) -> Encoder:
-        """Return the encoder of a space, loaded once."""
-        if space not in self._encoders:
-            self._encoders[space] = encoder_handle(space, self.settings).load()
-        return self._encoders[space]
+        return self.encoders.encoder(space)
+
+    def _handle(self, space: str) -> EncoderHandle:
+        """Return the encoder of a space as what embeds takes it."""
+        return replace(encoder_handle(space, self.settings), load=partial(self._encoder, space))
 
     def _text_reader(self, space: str) -> TextEmbedder | None:
         try:

@@ -155,7 +155,7 @@ class Embedding(Searches):
             embed=partial(
                 ingest.embed,
                 self.store.path,
-                encoder=encoder_handle(space, self.settings),
+                encoder=self._handle(space),
                 settings=self.settings,
                 options=EmbedOptions(),
                 on_progress=on_progress,

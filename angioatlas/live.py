@@ -23,6 +23,8 @@ POLL_S: Final = 1.0
 """Seconds between two looks at the store."""
 _PATIENCE_S: Final = 30.0
 """How long a call waits for a snapshot without a patient who was deleted."""
+_REACH_S: Final = 300.0
+"""How long who has written waits until that can be read; no request waits for it."""
 _log = logging.getLogger(__name__)
 
 Prepare = Callable[[Snapshot], None]
@@ -91,12 +93,12 @@ class LiveStore(Closing):
         Raises
         ------
         StoreError
-            When it is not, after half a minute.
+            When it is not, after some minutes.
         """
         if not self._is_at(version):
             self._wanted.set()
         with self._changed:
-            self._changed.wait_for(lambda: self._is_at(version), _PATIENCE_S)
+            self._changed.wait_for(lambda: self._is_at(version), _REACH_S)
             if not self._is_at(version):
                 raise StoreError(
                     f"the store is at version {version}, which cannot be read here yet",

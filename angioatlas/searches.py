@@ -25,7 +25,7 @@ from angioatlas.live import POLL_S, LiveStore
 from angioatlas.new_exam import ExamLimits, query_of_files
 from angioatlas.reference_queries import REFERENCE_QUERIES
 from angioatlas.scores import chosen_score
-from angioatlas.spaces import choose_space, encoder_handle
+from angioatlas.spaces import choose_space
 from angioatlas.survey import OnProgress, no_progress
 from angioatlas.video_files import VideoFiles
 from core.closing import Closing
@@ -277,8 +277,7 @@ class Searches(CohortStudies, Closing):
         """
         with self.snapshot() as snapshot:
             if not isinstance(encoder, EncoderHandle):
-                space = choose_space(snapshot, encoder, self.settings)
-                encoder = encoder_handle(space, self.settings)
+                encoder = self._handle(choose_space(snapshot, encoder, self.settings))
             space = encoder.encoder_id
             _require(snapshot, space)
             wanted = self._wanted(space, Level.STUDY, k, where, score, one_per_patient, explain)

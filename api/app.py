@@ -59,7 +59,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
     state = State(
         atlas,
         Access(settings),
-        Metrics(),
+        Metrics(atlas.encoders.texts),
         Jobs(settings.state_dir / "jobs.sqlite"),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         Places(ANALYSES_AT_ONCE, MOST_ANALYSES_WAITING),

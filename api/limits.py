@@ -1,7 +1,8 @@
 """How often somebody may ask, and how much is done at a time.
 
 Each process counts for itself: with four workers a caller gets up to four times as much.  That is
-enough against who asks too often, and costs no word between processes.
+enough against who asks too often, and costs no word between processes.  How many texts are embedded
+at a time the encoder process sees to, for all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core.errors import TooManyRequestsError
 MOST_CALLERS: Final = 10_000
 """Of whom one process remembers how often they asked."""
 MOST_TEXTS_WAITING: Final = 32
-"""Texts of one process that wait until it embeds them."""
+"""Searches by text of one process that wait for a place, which takes none of its threads."""
 ANALYSES_AT_ONCE: Final = 2
 MOST_ANALYSES_WAITING: Final = 16
 """Analyses of one process: each may hold the vectors of a whole cohort."""

@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from core.errors import AtlasError, TooManyRequestsError, UsageError
+from core.errors import AtlasError, EncoderAwayError, TooManyRequestsError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ _OF_THE_REQUEST: Final = {
     "far_from_all": HTTPStatus.UNPROCESSABLE_ENTITY,
     "leakage": HTTPStatus.UNPROCESSABLE_ENTITY,
     "model": HTTPStatus.CONFLICT,
+    "encoder_away": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Status by the code of an error whose message the caller may read."""
 _PATH: Final = re.compile(r"(?:^|[\s'\"(=])(?:/|~/|[A-Za-z]:\\)[^\s/]")
@@ -148,7 +149,7 @@ def answer_to(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if told.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, TooManyRequestsError):
+    if isinstance(error, TooManyRequestsError | EncoderAwayError):
         headers["Retry-After"] = str(error.retry_after_s)
     return problem(
         request,

@@ -10,10 +10,12 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from angioatlas.atlas import Atlas
-from angioatlas.cli.serve import INSECURE
+from angioatlas.cli.serve import ENCODER_SOCKET, INSECURE
 from api.app import create_app
+from api.orphans import end_with_parent
 from core.errors import UsageError
 from core.settings import load_settings
+from embedder.encoders.served.asked import AskedEncoders
 
 
 def make_app() -> FastAPI:
@@ -28,9 +30,11 @@ def make_app() -> FastAPI:
     settings = load_settings()
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas serve --store FOLDER")
+    end_with_parent()
+    encoders = AskedEncoders(Path(os.environ[ENCODER_SOCKET]), settings.encoders_dir)
     _keep_aside(settings.state_dir / "temporary")
     return create_app(
-        Atlas.open(settings.store, settings=settings),
+        Atlas.open(settings.store, settings=settings, encoders=encoders),
         settings,
         insecure=os.environ.get(INSECURE) == "1",
     )

@@ -12,6 +12,7 @@ AtlasError
 ├── SourceError           the file of a video cannot be shown: gone, another one, or damaged
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
+├── EncoderAwayError      the process that embeds does not answer
 ├── IssuerError           the identity provider cannot be asked for its keys
 ├── UnauthenticatedError  who calls is not known
 ├── ForbiddenError        who calls is known, and may not do this
@@ -70,6 +71,13 @@ class EncoderError(AtlasError):
     """A checkpoint or encoder folder cannot be used."""
 
     code = "encoder"
+
+
+class EncoderAwayError(AtlasError):
+    """The process that embeds for a server does not answer: not now, not never."""
+
+    code = "encoder_away"
+    retry_after_s = 5
 
 
 class SourceError(AtlasError):

@@ -132,7 +132,10 @@ class ServeSettings(_Section):
         description="Folder that files of stored exams are kept in; none can be stored without.",
     )
     texts_at_once: int = Field(
-        2, ge=1, description="Texts that one process embeds at a time, so that other searches run."
+        2, ge=1, description="Texts that are embedded at a time, so that other searches run."
+    )
+    texts_kept: int = Field(
+        10_000, ge=1, description="Texts whose vectors are kept in memory, of each encoder."
     )
     requests_per_second: float = Field(
         100,

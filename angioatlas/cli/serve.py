@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,10 +19,14 @@ from core.errors import UsageError
 INSECURE: Final = "ANGIOATLAS_SERVING_INSECURE_LOCAL"
 """Set by `--insecure-local` for the processes that serve; no setting, so that no configuration can
 leave a server open."""
+ENCODER_SOCKET: Final = "ANGIOATLAS_SERVING_ENCODER_SOCKET"
+"""Where the processes that serve find the encoder process."""
 _APP: Final = "api.serve:make_app"
 """Named, not imported: imports go from the API to the Atlas and its commands, not back."""
 _PROTOCOL: Final = "api.protocol:PatientProtocol"
 _GRACE_S: Final = 30
+_HUNG_S: Final = 30
+"""How long a worker may say nothing, while it starts above all, before it is killed."""
 _HEAD_BYTES: Final = 16_384
 
 
@@ -28,7 +34,9 @@ def serve(
     store: StoreOption = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that answer.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that answer; one more embeds.")
+    ] = 1,
     insecure_local: Annotated[
         bool,
         typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),
@@ -75,22 +83,37 @@ def serve(
     print_notice()
     import uvicorn
 
-    uvicorn.run(
-        _APP,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        http=_PROTOCOL,
-        ws="none",
-        h11_max_incomplete_event_size=_HEAD_BYTES,
-        limit_concurrency=atlas.settings.serve.connections,
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
-        access_log=False,  # it has paths; the app's own log has routes
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_S,
-        timeout_keep_alive=15,
-        log_level="warning",
+    from embedder.encoders.served.process import EncoderProcess
+    from embedder.encoders.served.service import ServiceOptions
+
+    settings = atlas.settings
+    options = ServiceOptions(
+        encoders_dir=str(settings.encoders_dir),
+        device=settings.embed.device,
+        texts_at_once=settings.serve.texts_at_once,
+        texts_kept=settings.serve.texts_kept,
     )
+    # By default the signal ends a process on the spot, before it could end the other.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    with EncoderProcess(settings.state_dir, options) as encoder:
+        os.environ[ENCODER_SOCKET] = str(encoder.path)
+        uvicorn.run(
+            _APP,
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            http=_PROTOCOL,
+            ws="none",
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+            limit_concurrency=atlas.settings.serve.connections,
+            ssl_certfile=tls_cert,
+            ssl_keyfile=tls_key,
+            access_log=False,  # it has paths; the app's own log has routes
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+            timeout_worker_healthcheck=_HUNG_S,
+            timeout_keep_alive=15,
+            log_level="warning",
+        )

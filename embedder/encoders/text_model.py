@@ -1,10 +1,7 @@
-"""Texts to vectors of the joint space: tokenizer and text encoder at work, with a memory."""
+"""Texts to vectors of the joint space: tokenizer and text encoder at work."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +20,6 @@ from embedder.encoders.tokenizer import Tokenizer
 from embedder.encoders.weights import load_model
 
 _BATCH = 16
-_REMEMBERED = 4096
-"""Texts whose vectors are kept: 8 MiB."""
 
 
 def open_text_model(spec: DeepCoroSpec, folder: Path, *, device: str) -> TextModel:
@@ -78,8 +73,6 @@ class TextModel:
         self._device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self._device)
         self._tokenizer = tokenizer
-        self._known: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
-        self._memory = threading.Lock()
 
     @property
     def encoder_id(self) -> str:
@@ -92,7 +85,7 @@ class TextModel:
         return self.spec.text_id
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode texts; those met before come from memory.
+        """Encode texts; the same ones once.
 
         Parameters
         ----------
@@ -106,20 +99,12 @@ class TextModel:
         """
         if not texts:
             return np.empty((0, EMBEDDING_DIM), np.float32)
-        keys = {text: _key(text) for text in texts}
-        with self._memory:
-            found = {t: self._known[key] for t, key in keys.items() if key in self._known}
+        found: dict[str, NDArray[np.float32]] = {}
         # Texts of like length share a batch, so that little of it is padding.
-        new = sorted(keys.keys() - found.keys(), key=lambda text: (len(text), text))
-        for start in range(0, len(new), _BATCH):
-            batch = new[start : start + _BATCH]
+        each_once = sorted({*texts}, key=lambda text: (len(text), text))
+        for start in range(0, len(each_once), _BATCH):
+            batch = each_once[start : start + _BATCH]
             found |= dict(zip(batch, self._compute(batch), strict=True))
-        with self._memory:
-            for text, key in keys.items():
-                self._known[key] = found[text]
-                self._known.move_to_end(key)
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
         return np.stack([found[text] for text in texts])
 
     def coverage(self, text: str) -> Coverage | None:
@@ -137,8 +122,3 @@ class TextModel:
             )
             vectors: NDArray[np.float32] = F.normalize(features, dim=1).cpu().numpy()
         return vectors
-
-
-def _key(text: str) -> bytes:
-    """Stand for a text in memory, however long it is and whatever it says of anybody."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

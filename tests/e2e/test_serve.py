@@ -6,6 +6,7 @@ import datetime as dt
 import ipaddress
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -156,15 +158,125 @@ def test_a_server_from_its_start_to_its_end(home, phantoms):
 
 
 def wait_until_ready(client, process):
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
+    def is_ready():
+        assert process.poll() is None
+        with suppress(httpx2.ConnectError):
+            return client.get("/readyz").status_code == 200
+
+    wait_for(is_ready)
+
+
+def wait_for(happened, seconds=60):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_two_workers_and_their_encoder_process(home):
+    with running(home, "--insecure-local", "--workers", 2) as (process, port):
+        address = f"http://127.0.0.1:{port}"
+
+        def ask(text):
+            query = {"text": text, "plain": True, "k": 1}
+            return httpx2.post(f"{address}/v1/studies:search", json=query, timeout=30)
+
+        def embedded():
+            said = httpx2.get(f"{address}/metrics", timeout=30).text
+            return float(
+                re.findall(r'^angioatlas_texts_total{from="encoder"} (.*)$', said, re.M)[0]
+            )
+
+        with httpx2.Client(base_url=address, timeout=30) as client:
+            wait_until_ready(client, process)
+        workers, (encoder,) = children(process.pid, "spawn_main"), encoders(process.pid)
+        assert len(workers) == 2
+        for only in one_at_a_time(workers):
+            with httpx2.Client(base_url=address, timeout=30) as client:
+                wait_until_ready(client, process)
+            assert encoders(only) == []
+        before = embedded()
+        for _ in one_at_a_time(workers):
+            assert ask("stenosis of the mid RCA").status_code == 200
+        assert embedded() == before + 1
+
+        # Killed while it is asked: who asks then waits for the next, or is told to come back.
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(ask, f"stenosis {number}") for number in range(8)]
+            asked[1].result()
+            os.kill(encoder, signal.SIGKILL)
+            answers = [each.result() for each in asked]
+        for answer in answers:
+            if answer.status_code != 200:
+                assert (answer.status_code, answer.json()["code"]) == (503, "encoder_away")
+                assert answer.headers["Retry-After"] == "5"
+        wait_for(lambda: ask("stenosis of the LAD").status_code == 200)
+        (another,) = encoders(process.pid)
+        assert another != encoder
+
+        # Asked to end while a text is on its way: it is answered, by whom it needs for that.
+        body = b'{"text": "nobody asked for this before", "plain": true, "k": 2}'
+        everybody = [process.pid, *children(process.pid)]
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            head = "POST /v1/studies:search HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:5])
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1)  # the first process looks twice a second
+            connection.sendall(body[5:])
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert process.wait(20) == 0
+        wait_for(lambda: not any(map(lives, everybody)), 10)
+        assert [*(home / "state").glob("angioatlas-encoder-*")] == []
+    assert "nobody asked" not in (home / "log").read_text()
+
+
+def test_nobody_outlives_a_server_that_is_killed(tmp_path):
+    command = [sys.executable, "-m", "tests.support.serving_child", tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        others = [int(pid) for pid in process.stdout.readline().split()]
+        assert [lives(pid) for pid in others] == [True, True]
+        assert len([*tmp_path.glob("angioatlas-encoder-*/socket")]) == 1
+        process.kill()
+    wait_for(lambda: not any(map(lives, others)), 20)
+    assert [*tmp_path.iterdir()] == []
+
+
+def children(pid, word=""):
+    """Return the processes that a process started and whose command has a word in it."""
+    lists = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(each) for each in " ".join(lists).split() if word in command(int(each))]
+
+
+def encoders(pid):
+    return children(pid, "served.service")
+
+
+def command(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def lives(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def one_at_a_time(workers):
+    """Let each worker answer alone for a step."""
+    for only in workers:
+        others = [each for each in workers if each != only]
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
         try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx2.ConnectError:
-            pass
-        time.sleep(0.1)
-    pytest.fail("the server is not ready")
+            yield only
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_what_only_describes_a_store_leaves_no_entry(atlas):
 def test_views_share_caches_and_not_principals(atlas):
     view = atlas.acting_as(somebody(Scope.SEARCH))
     view.search(TEXT)
-    assert view._readers is atlas._readers
+    assert view.encoders is atlas.encoders
     assert view.search(TEXT).hits.equals(atlas.search(TEXT).hits)
     assert [each.principal for each in atlas.trail.entries()] == ["somebody"] * 2 + ["local"]
     assert atlas.principal == Principal.local()
