@@ -133,12 +133,12 @@ class ChanceCache:
         searched = int(np.count_nonzero(include))
         if patient_id is not None:
             searched -= int(np.count_nonzero(include[scorer.patients.rows_of(patient_id)]))
-        told = [calibration.counts.expected(score, searched) for score in scores.tolist()]
+        told = calibration.counts.expected(scores, searched)
         version = calibration.store_version
         note = f"chance is that of store version {version}"
         return Meaning(
-            np.array([each.number for each in told], np.float64),
-            np.array([each.is_bound for each in told], bool),
+            told.number,
+            told.is_bound,
             None if version == scorer.snapshot.version else note,
         )
 

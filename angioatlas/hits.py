@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from angioatlas.clinical import Question
 from angioatlas.explain import Explanation
+from angioatlas.plain_rows import plain
 from angioatlas.rows import fact_rows
 from core.errors import NotFoundError, UsageError
 from core.schema import UID_COLUMN, Level, StudyScore
@@ -39,10 +41,10 @@ class Answer:
     store_version : int
     score : StudyScore
         How studies were compared; of videos the cosine of their vectors, `STUDY`.
-    hits : DataFrame
-        Best first: `rank`; `score` (−1 to 1, higher is more similar); `chance`, how many rows of
-        other patients score as high by chance, NaN where that cannot be told; `chance_is_bound`,
-        true where it is less than that; and facts.
+    table : pa.Table
+        The hits, best first: `rank`; `score` (−1 to 1, higher is more similar); `chance`, how many
+        rows of other patients score as high by chance, NaN where that cannot be told;
+        `chance_is_bound`, true where it is less than that; and facts.
     chance_note : str or None
         Why `chance` cannot be told, or of which store version it is.
     explanations : mapping of str to Explanation
@@ -53,9 +55,20 @@ class Answer:
     encoder_id: str
     store_version: int
     score: StudyScore
-    hits: pd.DataFrame
+    table: pa.Table
     chance_note: str | None = None
     explanations: Mapping[str, Explanation] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def hits(self) -> pd.DataFrame:
+        """The hits as a DataFrame."""
+        # So few rows are not worth other threads.
+        frame: pd.DataFrame = self.table.to_pandas(use_threads=False, integer_object_nulls=True)
+        return frame
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the hits as plain rows, with None for what is missing."""
+        return plain(self.table.to_pylist())
 
     def why(self, uid: str) -> Explanation:
         """Say why a hit matched.
@@ -74,7 +87,7 @@ class Answer:
         """
         if uid in self.explanations:
             return self.explanations[uid]
-        if uid in set(self.hits[UID_COLUMN[self.level]]):
+        if uid in self.table[UID_COLUMN[self.level]].to_pylist():
             raise UsageError("the hits were not explained", "ask again with explain=True")
         raise NotFoundError(f"{uid} is not among the hits", "name one of `hits`")
 
@@ -175,13 +188,11 @@ def facts(
     rows: NDArray[np.int64],
     *,
     before: Mapping[str, NDArray[Any]] | None = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return the facts to show for some rows of the keys, after the columns of `before`."""
     table = snapshot.studies() if level is Level.STUDY else snapshot.videos()
     at = fact_rows(snapshot, encoder_id, level)[rows]
     shown = table.select(_SHOWN[level]).take(pa.array(at))
     for place, (name, values) in enumerate((before or {}).items()):
         shown = shown.add_column(place, name, pa.array(values))
-    # So few rows are not worth other threads.
-    frame: pd.DataFrame = shown.to_pandas(use_threads=False)
-    return frame
+    return shown

@@ -93,12 +93,12 @@ def search(
             encoder_id=encoder_id,
             store_version=snapshot.version,
             score=wanted.score,
-            hits=pd.DataFrame(),
+            table=pa.table({}),
         )
     else:
         whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
         found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain)
-    by_vector = [] if found.hits.empty else found.hits["study_uid"].tolist()
+    by_vector = found.table["study_uid"].to_pylist() if found.table.num_rows else []
     # A whole ranking by vectors has every study that may be found.  It is empty for want of words,
     # or because no study satisfies what was read of the text.
     chosen = by_vector or (found.question is not None and found.question.where)
@@ -114,12 +114,13 @@ def search(
         rest = rest.loc[uids].reset_index(drop=True)
     else:
         rows = np.array([find(snapshot, encoder_id, wanted.level, uid) for uid in uids], np.int64)
-        rest = facts(snapshot, wanted.level, encoder_id, rows)
+        rest = facts(snapshot, wanted.level, encoder_id, rows).to_pandas()
         for at, (name, value) in enumerate(_NO_VECTORS.items()):
             rest.insert(at, name, value)
     reported = allowed & set(snapshot.labels(LabelKind.REPORTS)["study_uid"].to_pylist())
     read = ReportsRead(len(allowed), len(reported), len(by_report))
-    return replace(found, hits=pd.concat([_ranks(best), rest], axis=1), reports=read)
+    hits = pd.concat([_ranks(best), rest], axis=1)
+    return replace(found, table=pa.Table.from_pandas(hits, preserve_index=False), reports=read)
 
 
 def _first_of_each(best: Sequence[Fused], keys: pa.Table) -> list[Fused]:

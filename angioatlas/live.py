@@ -117,9 +117,13 @@ class LiveStore(Closing):
         self._swap(None)
 
     def _follow(self) -> None:
+        seen = None
         while not self._is_stopped_while_waiting():
             try:
-                self.look()
+                stamp = self._store.stamp()
+                if stamp != seen:
+                    self.look()
+                    seen = stamp
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever it meets
                 # Not the text of what is not ours: it may quote values of patients.
                 said = error.message if isinstance(error, AtlasError) else type(error).__name__

@@ -299,7 +299,7 @@ def _answer(
         encoder_id=scorer.encoder_id,
         store_version=snapshot.version,
         score=scorer.score,
-        hits=facts(snapshot, level, scorer.encoder_id, rows, before=ranked),
+        table=facts(snapshot, level, scorer.encoder_id, rows, before=ranked),
         chance_note=meaning.note,
         explanations=told,
     )

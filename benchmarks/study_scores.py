@@ -162,7 +162,7 @@ def chances(seen: Embedded) -> list[dict[str, float]]:
         rows.append(
             {
                 "score": score,
-                "told": counts.expected(score, n - 1).number,
+                "told": float(counts.expected(np.array([score]), n - 1).number[0]),
                 "mean": float(hits.mean()),
                 "tenth": float(tenth),
                 "nine_tenths": float(most),

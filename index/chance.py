@@ -24,18 +24,18 @@ NOBODY: Final = -1
 
 @dataclass(frozen=True)
 class Expected:
-    """How many rows to expect by chance.
+    """How many rows to expect by chance at some scores.
 
     Attributes
     ----------
-    number : float
+    number : array [k], float64
         Of rows; above 0.
-    is_bound : bool
+    is_bound : array [k], bool
         No pair scored as high: the true number is below this one.
     """
 
-    number: float
-    is_bound: bool
+    number: NDArray[np.float64]
+    is_bound: NDArray[np.bool_]
 
 
 class ScoreCounts:
@@ -82,18 +82,18 @@ class ScoreCounts:
             self.add(queries[block] @ vectors.T, query_owners[block, None] != owners)
         return self
 
-    def expected(self, score: float, rows: int) -> Expected:
-        """Return how many of some rows of other owners score `score` or more by chance.
+    def expected(self, scores: NDArray[np.float64], rows: int) -> Expected:
+        """Return how many of some rows of other owners score as high or higher by chance.
 
         Parameters
         ----------
-        score : float
-            −1 to 1.  All pairs of its bin count, so that the number is never too small by it.
+        scores : array [k], float64
+            −1 to 1.  All pairs of a score's bin count, so that no number is too small by it.
         rows : int
             Rows of other owners that were searched.
         """
-        reached = int(self._from_the_top()[_bins(np.array([score]))[0]])
-        return Expected(max(reached, 1) / self.pairs * rows, reached == 0)
+        reached = self._from_the_top()[_bins(scores)]
+        return Expected(np.maximum(reached, 1) / self.pairs * rows, reached == 0)
 
 
 def sample(n: int, most: int, *, seed: int) -> NDArray[np.int64]:

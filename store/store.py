@@ -139,9 +139,13 @@ class Store:
         return self.position().version
 
     def position(self) -> Position:
-        """Return where the store stands now, cheaply; a server polls it."""
+        """Return where the store stands now."""
         versions = self.tables.read("commits", columns=["version"])["version"].to_pylist()
         return Position(max(versions, default=0), len(self.tombstones()))
+
+    def stamp(self) -> tuple[int, int]:
+        """Return what changes whenever the position does, in a millisecond: a server polls it."""
+        return self.tables.version("commits"), self.tables.version("tombstones")
 
     def snapshot(self, version: int | None = None) -> Snapshot:
         """Open a version, by default the newest, and pin it.

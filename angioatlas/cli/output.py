@@ -26,7 +26,6 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from angioatlas.plain_rows import records
 from core.provenance import RESEARCH_USE
 from core.schema import UID_COLUMN
 
@@ -85,7 +84,7 @@ def print_notice(encoder_id: str | None = None) -> None:
 
 def print_hits(found: Any, *, query: Row, json: bool, empty: str) -> None:
     """Print what `Atlas.search` or `Atlas.similar` found, and what it was asked."""
-    rows = records(found.hits)
+    rows = found.rows()
     uids = [row[UID_COLUMN[found.level]] for row in rows]
     if json:
         about = {

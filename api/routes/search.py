@@ -7,7 +7,6 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from angioatlas.hits import Answer, Found, Similar
-from angioatlas.plain_rows import records
 from api.callers import CallersAtlas, text_place
 from api.schemas import (
     CaseQuery,
@@ -62,7 +61,7 @@ def similar_answer(found: Similar) -> dict[str, Any]:
 
 
 def _answer(found: Answer) -> dict[str, Any]:
-    hits = records(found.hits)
+    hits = found.rows()
     if found.explanations:
         for hit in hits:
             hit["why"] = Why.model_validate(found.why(hit[UID_COLUMN[found.level]]))
