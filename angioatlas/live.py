@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Final, final
 
+import pyarrow as pa
+
 from angioatlas.by_position import position_of
 from core.closing import Closing
 from core.errors import AtlasError, StoreError
@@ -65,6 +67,7 @@ class LiveStore(Closing):
         self._lent: Snapshot | None = self._warmed(store.snapshot())
         # Before there is somebody who waits.
         self._settle(self._lent)
+        _give_back()
         self._thread = threading.Thread(target=self._follow, name="live store", daemon=True)
         self._thread.start()
 
@@ -124,6 +127,7 @@ class LiveStore(Closing):
                 if stamp != seen:
                     self.look()
                     seen = stamp
+                    _give_back()
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever it meets
                 # Not the text of what is not ours: it may quote values of patients.
                 said = error.message if isinstance(error, AtlasError) else type(error).__name__
@@ -170,3 +174,9 @@ class LiveStore(Closing):
                 ready.close()
         if before is not None:
             before.close()
+
+
+def _give_back() -> None:
+    """Give memory back to the system: opening a snapshot takes as much again as it holds."""
+    # Not where it was opened: what lives until the end of those calls would stay.
+    pa.default_memory_pool().release_unused()

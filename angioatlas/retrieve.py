@@ -22,6 +22,7 @@ from angioatlas.video_files import VideoFiles
 from core.errors import NotFoundError, UsageError
 from core.schema import Level, StudyScore
 from embedder.encoders.spec import Coverage, TextEmbedder
+from index.search import QUICK_K
 from store.snapshot import Snapshot
 
 _WORDS_SHOWN: Final = 10
@@ -209,7 +210,8 @@ def warm(
     for (space, level, of, _), reader in [*caches.asked.items()]:
         if space != encoder_id or not snapshot.keys(space, level).num_rows:
             continue
-        wanted = Wanted(level=level, k=1, score=of)
+        # More than a quick search gives: so all of a mapped index is read into memory now.
+        wanted = Wanted(level=level, k=QUICK_K + 1, score=of)
         scorer = _scorer(snapshot, caches, space, wanted)
         (vector,) = scorer.stored(np.zeros(1, np.int64))
         query = Query.of_row(snapshot, caches.files, space, level, 0, vector=vector)

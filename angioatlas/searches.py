@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas import hybrid as hybrid_
@@ -353,8 +352,6 @@ class Searches(CohortStudies, Closing):
                     encoder = self._encoder(space)
             self._caches.files.bring_up_to_date(snapshot, space, encoder)
         self._caches.keep_only(snapshot)
-        # Opening a snapshot takes as much memory again as it holds.
-        pa.default_memory_pool().release_unused()
 
     def _reference_vectors(self, space: str) -> NDArray[np.float32] | None:
         """Return typical text queries in a space; None where its text encoder is not here."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from angioatlas.by_position import ByPosition
+from angioatlas.indexes import free_memory
 from angioatlas.left_out import vectors_without
 from angioatlas.rows import StudyRows
 from core.schema import EMBEDDING_DIM, Level
@@ -131,6 +132,8 @@ class VideoFiles:
             if lock is not None:
                 lock.release()
         self._ready.put(encoder_id, snapshot, ready)
+        if self._for_server and ready.log.size_bytes < free_memory():
+            ready.log.read_ahead()
 
     def keep_only(self, snapshot: Snapshot) -> None:
         """Forget what is in memory of other positions."""

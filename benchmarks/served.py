@@ -259,18 +259,16 @@ def measure(given: argparse.Namespace, folder: Path, log: Path) -> dict[str, Any
             def until(share: float) -> None:
                 time.sleep(max(0.0, began + share * given.seconds - time.perf_counter()))
 
-            until(0.2)
-            memory.append(server.memory_mb())
-            # None ends with the others' work undone, and the last one has time to be followed.
-            for share, (what, do) in zip(
-                (0.2, 0.4, 0.6), moves(folder, env, given.studies).items(), strict=True
-            ):
-                until(share)
-                at = time.perf_counter()
-                do()
-                took[what] = time.perf_counter() - at
-            until(1)
-            memory.append(server.memory_mb())
+            # None of the moves is begun in the first fifth, and the last one can be followed.
+            begin = dict(zip((3, 5, 7), moves(folder, env, given.studies).items(), strict=True))
+            for tenth in range(2, 11):
+                until(tenth / 10)
+                memory.append(server.memory_mb())
+                if tenth in begin:
+                    what, do = begin[tenth]
+                    at = time.perf_counter()
+                    do()
+                    took[what] = time.perf_counter() - at
             took["all"] = time.perf_counter() - began
 
         since = server.log_length()
@@ -285,9 +283,9 @@ def measure(given: argparse.Namespace, folder: Path, log: Path) -> dict[str, Any
             "server": percentiles(seconds),
             "client": percentiles(asked.seconds),
             "moves_took_s": took,
-            "memory_at_a_fifth": memory[0],
-            "memory_at_the_end": memory[1],
-            "rss_growth": memory[1]["rss_mb"] / memory[0]["rss_mb"] - 1,
+            "memory_from_a_fifth_on": memory,
+            "rss_growth": memory[-1]["rss_mb"] / memory[0]["rss_mb"] - 1,
+            "own_growth": memory[-1]["own_mb"] / memory[0]["own_mb"] - 1,
         }
     finally:
         figures["exit"] = server.stop()

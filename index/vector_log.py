@@ -9,7 +9,6 @@ damaged or of another format is taken for nothing, and written anew.
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import uuid
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from core.errors import StoreError
 from index.keys import Keys
+from index.row_file import RowFile
 
 ABOUT_FILE: Final = "log.json"
 _FORMAT: Final = 1
@@ -51,12 +51,14 @@ class VectorLog:
         self._width = width
         self._about = about
         self.keys = Keys([], [])
-        self._rows = np.empty((0, width), np.float32)
+        self._file: RowFile | None = None
         if about is not None and about["rows"]:
             tables = [pq.read_table(folder / name) for name in about["keys"]]
             table = pa.concat_tables(tables)
             self.keys = Keys(table["uid"], table["commit_id"])
-            self._rows = _mapped(folder / about["vectors"], len(self.keys), width)
+            self._file = RowFile(folder / about["vectors"], width)
+            if self._file.size_bytes < 4 * width * len(self.keys):
+                raise ValueError("the file of vectors is too short")
         if about is not None and len(self.keys) != about["rows"]:
             raise ValueError(f"{len(self.keys)} keys of {about['rows']} rows")
 
@@ -84,8 +86,19 @@ class VectorLog:
 
     def read(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
         """Return a copy of some rows, [m, width]."""
-        copied: NDArray[np.float32] = self._rows[rows]
-        return copied
+        if self._file is None:
+            return np.empty((0, self._width), np.float32)
+        return self._file[rows.astype(np.int64, copy=False)]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the vectors."""
+        return 4 * self._width * len(self)
+
+    def read_ahead(self) -> None:
+        """Let the system read all vectors before they are asked for."""
+        if self._file is not None:
+            self._file.read_ahead()
 
     def is_current(self) -> bool:
         """Whether the folder still holds these rows and no others."""
@@ -149,14 +162,6 @@ def _read_about(folder: Path, width: int) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return about if usable else None
-
-
-def _mapped(file: Path, rows: int, width: int) -> NDArray[np.float32]:
-    with file.open("rb") as opened:
-        mapped = mmap.mmap(opened.fileno(), 4 * rows * width, prot=mmap.PROT_READ)
-    # Single rows are read: what lies around them would only take memory.
-    mapped.madvise(mmap.MADV_RANDOM)
-    return np.frombuffer(mapped, np.float32).reshape(rows, width)
 
 
 def _write(file: Path, first: int, count: int, width: int, fill: Fill) -> None:
