@@ -59,6 +59,9 @@ class Answer:
     chance_note: str | None = None
     explanations: Mapping[str, Explanation] = field(default_factory=dict, repr=False)
 
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
     @cached_property
     def hits(self) -> pd.DataFrame:
         """The hits as a DataFrame."""

@@ -150,10 +150,9 @@ def audited(
 
 
 def _told_by(result: Any) -> dict[str, Any]:
-    shown = getattr(result, "hits", result)
-    counts = isinstance(shown, Sized) and not isinstance(shown, Mapping | str)
+    counts = isinstance(result, Sized) and not isinstance(result, Mapping | str)
     told = {name: getattr(result, name, None) for name in _TOLD_BY_RESULTS}
-    return {**told, "rows": len(shown) if counts else None}
+    return {**told, "rows": len(result) if counts else None}
 
 
 def _plain(value: Any) -> str | int | float | None:

@@ -17,7 +17,7 @@ from api.callers import Caller, CallersAtlas
 from api.guard import check_upload
 from api.jobs import Job, OnProgress
 from api.routes.search import similar_answer
-from api.schemas import MOST_HITS, MOST_TEXT, EncoderName, ExamJob, SimilarStudies
+from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, FormEncoderName, SimilarStudies
 from api.state import state_of
 from core.errors import TooLargeError
 from core.schema import StudyScore
@@ -52,7 +52,7 @@ async def similar_to_exam(
     explain: Annotated[bool, Form()] = True,
     score: Annotated[StudyScore, Form()] = StudyScore.AUTO,
     encoder: Annotated[
-        EncoderName | None,
+        FormEncoderName | None,
         Form(description="Needed where the store has vectors of several encoders."),
     ] = None,
     store: Annotated[
