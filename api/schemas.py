@@ -5,7 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from api.jobs import JobStatus
 from core.provenance import RESEARCH_USE
@@ -34,6 +41,16 @@ FormEncoderName = Annotated[
     Field(examples=["phantom-mini"]),
 ]
 """The same in a form, where what is empty is not given."""
+
+
+def _as_described(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return value
+
+
+FormBool = Annotated[bool, BeforeValidator(_as_described)]
+"""In a form, where all is text: `0` and `yes` are none, since JSON knows neither."""
 LocalDatetime = Annotated[
     dt.datetime,
     WithJsonSchema(

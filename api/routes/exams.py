@@ -17,7 +17,7 @@ from api.callers import Caller, CallersAtlas
 from api.guard import check_upload
 from api.jobs import Job, OnProgress
 from api.routes.search import similar_answer
-from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, FormEncoderName, SimilarStudies
+from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, FormBool, FormEncoderName, SimilarStudies
 from api.state import state_of
 from core.errors import TooLargeError
 from core.schema import StudyScore
@@ -47,9 +47,9 @@ async def similar_to_exam(
     files: Annotated[list[UploadFile], File(min_length=1, description="DICOM files of one study.")],
     k: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
     where: Annotated[str | None, Form(max_length=MOST_TEXT)] = None,
-    exclude_same_patient: Annotated[bool, Form()] = True,
-    one_per_patient: Annotated[bool, Form()] = False,
-    explain: Annotated[bool, Form()] = True,
+    exclude_same_patient: Annotated[FormBool, Form()] = True,
+    one_per_patient: Annotated[FormBool, Form()] = False,
+    explain: Annotated[FormBool, Form()] = True,
     score: Annotated[StudyScore, Form()] = StudyScore.AUTO,
     encoder: Annotated[
         FormEncoderName | None,

@@ -280,6 +280,22 @@ def test_an_exam_may_name_the_encoder(world):
     assert problem_of(told)["errors"][0]["where"] == "body.encoder"
 
 
+@pytest.mark.parametrize("said", ["0", "yes", "True", "null"])
+def test_a_form_says_true_or_false(world, said):
+    files = [("files", ("a", REAL_CINE.read_bytes()))]
+    told = world.client().post("/v1/exams:similar", files=files, data={"explain": said})
+    assert problem_of(told)["errors"][0]["where"] == "body.explain"
+
+
+def test_what_is_empty_in_a_form_is_not_given(world):
+    files = [("files", ("a", REAL_CINE.read_bytes()))]
+    told = world.client().post(
+        "/v1/exams:similar", files=files, data={"k": "1", "explain": "", "encoder": ""}
+    )
+    (hit,) = told.json()["answer"]["hits"]
+    assert hit["why"] is not None
+
+
 def test_who_does_not_wait_asks_again(world):
     client = world.client()
     files = [("files", ("a", REAL_CINE.read_bytes()))]
