@@ -61,7 +61,7 @@ def test_without_a_key(world):
 UPLOADS = "exams:"
 PARTS: dict[str, tuple[str | None, dict[str, Any], int]] = {
     "others": ("reader", {"but": UPLOADS, "examples": 600}, 15_000),
-    "uploads": ("curator", {"only": UPLOADS, "examples": 400}, 400),
+    "uploads": ("curator", {"only": UPLOADS, "examples": 400}, 100),
     # Apart, and fewer: each that is saved makes the list longer that the next one reads.
     "cohorts": ("curator", {"only": "/cohorts", "examples": 60}, 300),
     "nobody": (None, {"examples": 400}, 5_000),
