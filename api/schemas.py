@@ -35,12 +35,6 @@ EncoderName = Annotated[
     Field(examples=["phantom-mini"]),
 ]
 """A name or an id; the folders that the Atlas takes, too, are not for callers to name."""
-FormEncoderName = Annotated[
-    str,
-    StringConstraints(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$", max_length=200),
-    Field(examples=["phantom-mini"]),
-]
-"""The same in a form, where what is empty is not given."""
 
 
 def _as_described(value: object) -> object:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from starlette.datastructures import FormData
 
 from angioatlas.new_exam import ExamLimits
 from api.callers import Caller, CallersAtlas
 from api.guard import check_upload
 from api.jobs import Job, OnProgress
 from api.routes.search import similar_answer
-from api.schemas import MOST_HITS, MOST_TEXT, ExamJob, FormBool, FormEncoderName, SimilarStudies
+from api.schemas import MOST_HITS, MOST_TEXT, EncoderName, ExamJob, FormBool, SimilarStudies
 from api.state import state_of
-from core.errors import TooLargeError
+from core.errors import TooLargeError, UsageError
 from core.schema import StudyScore
 
 router = APIRouter(prefix="/v1", tags=["search"])
@@ -46,13 +47,13 @@ async def similar_to_exam(
     who: Caller,
     files: Annotated[list[UploadFile], File(min_length=1, description="DICOM files of one study.")],
     k: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
-    where: Annotated[str | None, Form(max_length=MOST_TEXT)] = None,
+    where: Annotated[str | None, Form(min_length=1, max_length=MOST_TEXT)] = None,
     exclude_same_patient: Annotated[FormBool, Form()] = True,
     one_per_patient: Annotated[FormBool, Form()] = False,
     explain: Annotated[FormBool, Form()] = True,
     score: Annotated[StudyScore, Form()] = StudyScore.AUTO,
     encoder: Annotated[
-        FormEncoderName | None,
+        EncoderName | None,
         Form(description="Needed where the store has vectors of several encoders."),
     ] = None,
     store: Annotated[
@@ -78,14 +79,16 @@ async def similar_to_exam(
         "explain": explain,
         "score": score,
         "encoder": encoder,
-        "limits": ExamLimits(serve.upload_frames, serve.upload_megapixels * 10**6),
     }
+    _require_no_empty(await request.form(), wanted)
+    limits = ExamLimits(serve.upload_frames, serve.upload_megapixels * 10**6)
     folder = await asyncio.to_thread(_kept, files, atlas.settings.state_dir / "uploads")
 
     def work(on_progress: OnProgress) -> str:
         try:
             ask = atlas.store_exam if store else atlas.similar_to_files
-            found = ask(sorted(folder.iterdir()), on_progress=on_progress, **wanted)
+            kept = sorted(folder.iterdir())
+            found = ask(kept, limits=limits, on_progress=on_progress, **wanted)
             return SimilarStudies(**similar_answer(found)).model_dump_json()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -111,6 +114,13 @@ async def similar_to_exam(
 def job(job_id: str, request: Request, who: Caller) -> ExamJob:
     """Tell where the comparison of an uploaded exam stands, and what it found."""
     return _shown(state_of(request).jobs.get(job_id, who.id))
+
+
+def _require_no_empty(form: FormData, fields: Iterable[str]) -> None:
+    """Refuse what FastAPI takes for left out, which may be a variable that somebody forgot."""
+    for name in fields:
+        if form.get(name) == "":
+            raise UsageError(f"{name} is empty", "leave it out, or give a value")
 
 
 def _shown(found: Job) -> ExamJob:

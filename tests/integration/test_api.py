@@ -287,13 +287,11 @@ def test_a_form_says_true_or_false(world, said):
     assert problem_of(told)["errors"][0]["where"] == "body.explain"
 
 
-def test_what_is_empty_in_a_form_is_not_given(world):
+@pytest.mark.parametrize("name", ["k", "where", "explain", "score", "encoder"])
+def test_what_is_empty_in_a_form_is_refused(world, name):
     files = [("files", ("a", REAL_CINE.read_bytes()))]
-    told = world.client().post(
-        "/v1/exams:similar", files=files, data={"k": "1", "explain": "", "encoder": ""}
-    )
-    (hit,) = told.json()["answer"]["hits"]
-    assert hit["why"] is not None
+    told = problem_of(world.client().post("/v1/exams:similar", files=files, data={name: ""}))
+    assert (told["status"], told["detail"]) == (422, f"{name} is empty")
 
 
 def test_who_does_not_wait_asks_again(world):
