@@ -260,7 +260,7 @@ def test_a_purge_forgets_the_runs_that_a_rule_left_out_too(embed, tmp_path, arch
 
 
 def test_the_command_line_says_how_many_were_left_out_and_why(tmp_path, archive, monkeypatch):
-    monkeypatch.setattr("angioatlas.atlas.encoder_handle", lambda name, settings: tiny())
+    monkeypatch.setattr("angioatlas.embedding.encoder_handle", lambda name, settings: tiny())
     path = table(tmp_path, archive, right="1,1,1", left="0,1,0", after="0,1,0")
     words = ["embed", archive, "--store", tmp_path / "store", "--dry-run", "--classified", path]
 
