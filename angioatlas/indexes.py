@@ -27,7 +27,7 @@ from index.faiss_index import ABOUT_FILE, IndexInfo, VectorIndex
 from index.keys import Keys
 from index.search import Searchable
 from index.tuning import choose_kind
-from store.locks import try_lock
+from store.locks import held
 from store.snapshot import Snapshot
 
 _STALE_SHARE: Final = 0.1
@@ -247,12 +247,8 @@ class IndexCache:
             (folder / _LOCK).touch()
         except OSError as error:
             raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
-        lock = try_lock(folder / _LOCK, exclusive=True)
-        try:
-            yield lock is not None
-        finally:
-            if lock is not None:
-                lock.release()
+        with held(folder / _LOCK, exclusive=True, wait=False) as is_ours:
+            yield is_ours
 
     def saved(self) -> list[IndexFacts]:
         """Describe the saved indexes that can be read."""

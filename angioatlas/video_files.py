@@ -24,7 +24,7 @@ from core.schema import EMBEDDING_DIM, Level
 from embedder.encoders.spec import Encoder
 from index.keys import Keys
 from index.vector_log import VectorLog
-from store.locks import try_lock
+from store.locks import held
 from store.snapshot import Snapshot
 
 _WIDTH: Final = 2 * EMBEDDING_DIM
@@ -111,8 +111,7 @@ class VideoFiles:
         live = _live(snapshot, encoder_id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _LOCK).touch()
-        lock = try_lock(folder / _LOCK, exclusive=True, wait=True)
-        try:
+        with held(folder / _LOCK, exclusive=True):
             known = ready = self._attached(snapshot, encoder_id)
             if not ready.log.is_current():  # another process wrote it, or removed it
                 ready = _attach(VectorLog.open(folder, _WIDTH), live)
@@ -128,9 +127,6 @@ class VideoFiles:
                     lambda out: _fill(out, snapshot, encoder_id, lacking, encoder, known),
                 )
                 ready = _attach(log, live)
-        finally:
-            if lock is not None:
-                lock.release()
         self._ready.put(encoder_id, snapshot, ready)
         if self._for_server and ready.log.size_bytes < free_memory():
             ready.log.read_ahead()

@@ -63,6 +63,17 @@ def try_lock(path: Path, *, exclusive: bool, wait: bool = False) -> FileLock | N
     return FileLock(descriptor)
 
 
+@contextmanager
+def held(path: Path, *, exclusive: bool, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock of the file `path`, see `try_lock`, for the block; tell whether it is held."""
+    lock = try_lock(path, exclusive=exclusive, wait=wait)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
 @final
 class Pins:
     """Which store versions are being read.
@@ -93,12 +104,8 @@ class Pins:
     @contextmanager
     def gate(self, *, exclusive: bool) -> Iterator[None]:
         """Hold the gate: shared to choose and pin a version, exclusive to retire some."""
-        lock = try_lock(self._folder / _GATE, exclusive=exclusive, wait=True)
-        try:
+        with held(self._folder / _GATE, exclusive=exclusive):
             yield
-        finally:
-            if lock is not None:
-                lock.release()
 
     def pin(self, version: int) -> FileLock:
         """Pin `version`; call inside the shared gate."""

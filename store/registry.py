@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from core.errors import NameTakenError, NotFoundError, UsageError
 from core.provenance import software_version
-from store.locks import try_lock
+from store.locks import held
 from store.tables import SCHEMAS, Tables
 
 COHORTS: Final = "cohorts"
@@ -152,12 +152,8 @@ def registry_lock(tables: Tables) -> Iterator[None]:
     """Hold the lock that orders appends to the tables of no version, and their rewrites."""
     file = tables.root / "registry.lock"
     file.touch()
-    lock = try_lock(file, exclusive=True, wait=True)
-    try:
+    with held(file, exclusive=True):
         yield
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 @final

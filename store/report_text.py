@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from core.errors import NotFoundError, StoreError
 from core.labels import LabelKind
-from store.locks import try_lock
+from store.locks import held
 from store.snapshot import Snapshot
 from store.store import Position
 from store.tables import lance_errors
@@ -232,12 +232,8 @@ class ReportText:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.folder.chmod(0o700)
             (self.folder / _LOCK).touch()
-        lock = try_lock(self.folder / _LOCK, exclusive=exclusive, wait=True)
-        try:
+        with held(self.folder / _LOCK, exclusive=exclusive):
             yield
-        finally:
-            if lock is not None:
-                lock.release()
 
 
 def _opened(folder: Path, rows: int) -> Any:
