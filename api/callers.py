@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,7 +10,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from angioatlas.access.principal import Principal
 from angioatlas.atlas import Atlas
-from api.state import state_of
+from api.limits import Places
+from api.state import State, state_of
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -35,23 +36,17 @@ def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -
     return state_of(request).atlas.acting_as(principal)
 
 
-async def text_place(request: Request) -> AsyncIterator[None]:
-    """Hold a place among the texts that are embedded while a route answers."""
-    async with state_of(request).texts.one():
-        yield
+def _place(among: Callable[[State], Places]) -> Callable[[Request], AsyncIterator[None]]:
+    async def held(request: Request) -> AsyncIterator[None]:
+        async with among(state_of(request)).one():
+            yield
+
+    return held
 
 
-async def analysis_place(request: Request) -> AsyncIterator[None]:
-    """Hold a place among the analyses that are made while a route answers."""
-    async with state_of(request).analyses.one():
-        yield
-
-
-async def export_place(request: Request) -> AsyncIterator[None]:
-    """Hold a place among the exports that are written or sent."""
-    async with state_of(request).exports.one():
-        yield
-
-
+# Held while a route answers, or until its answer is sent, as the route says.
+text_place = _place(lambda state: state.texts)
+analysis_place = _place(lambda state: state.analyses)
+export_place = _place(lambda state: state.exports)
 Caller = Annotated[Principal, Depends(caller)]
 CallersAtlas = Annotated[Atlas, Depends(acting)]

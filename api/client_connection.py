@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
 
 from api.client_answers import reached, read, require_success
+from core.closing import Closing
 
 T = TypeVar("T")
 
 
-class Connection:
+class Connection(Closing):
     """What the parts of `api.client.Client` share; see there for the parameters."""
 
     def __init__(
@@ -30,17 +30,6 @@ class Connection:
         self._http = httpx2.Client(
             base_url=address, headers=headers, timeout=timeout_s, transport=transport
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the connections."""

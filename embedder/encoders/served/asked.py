@@ -152,8 +152,43 @@ class AskedEncoders:
         return read_spec(find_encoder(space, self._folder))
 
 
+class _Asked:
+    """One encoder of the encoder process.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+    line : Line
+    **parts : str or None
+        Ids of the parts that are asked; every answer has to be of just these.
+    """
+
+    def __init__(self, spec: EncoderSpec, line: Line, **parts: str | None) -> None:
+        self._spec = spec
+        self._line = line
+        self._who = {"encoder_id": spec.encoder_id, **parts}
+
+    @property
+    def encoder_id(self) -> str:
+        """The id of the vector space."""
+        return self._spec.encoder_id
+
+    def _ask(
+        self, do: str, seconds: float, arrays: Sequence[NDArray[Any]] = (), **fields: Any
+    ) -> Message:
+        answer = self._line.ask(do, seconds, arrays, space=self.encoder_id, **fields)
+        for name, expected in self._who.items():
+            if answer.fields.get(name) != expected:
+                raise EncoderError(
+                    f"the encoder process answers with another encoder: {name} {expected} was "
+                    f"expected, {answer.fields.get(name)} found",
+                    "encoders were changed while they were in use: start the server anew",
+                )
+        return answer
+
+
 @final
-class AskedReader:
+class AskedReader(_Asked):
     """A `TextEmbedder` of the encoder process.
 
     Parameters
@@ -168,14 +203,8 @@ class AskedReader:
     """
 
     def __init__(self, spec: EncoderSpec, line: Line) -> None:
-        self._spec = spec
-        self._line = line
+        super().__init__(spec, line, text_id=spec.text_id)
         self._ask("reader", _LOADING_S)
-
-    @property
-    def encoder_id(self) -> str:
-        """The id of the vector space."""
-        return self._spec.encoder_id
 
     @property
     def text_id(self) -> str | None:
@@ -194,13 +223,9 @@ class AskedReader:
         told = self._ask("coverage", _TEXTS_S, text=text).fields["coverage"]
         return None if told is None else Coverage(tuple(told["known"]), tuple(told["unknown"]))
 
-    def _ask(self, do: str, seconds: float, **fields: Any) -> Message:
-        answer = self._line.ask(do, seconds, space=self.encoder_id, **fields)
-        return _checked(answer, encoder_id=self.encoder_id, text_id=self.text_id)
-
 
 @final
-class AskedEncoder:
+class AskedEncoder(_Asked):
     """An `Encoder` of the encoder process.
 
     Parameters
@@ -215,14 +240,8 @@ class AskedEncoder:
     """
 
     def __init__(self, spec: EncoderSpec, line: Line) -> None:
-        self._spec = spec
-        self._line = line
+        super().__init__(spec, line, heads_id=spec.heads_id)
         self._batch_size = int(self._ask("encoder", _LOADING_S).fields["batch_size"])
-
-    @property
-    def encoder_id(self) -> str:
-        """The id of the vector space."""
-        return self._spec.encoder_id
 
     @property
     def heads_id(self) -> str | None:
@@ -274,21 +293,3 @@ class AskedEncoder:
     def _ask_of(self, do: str, studies: Sequence[VideoVectors]) -> Message:
         of = packed(studies)
         return self._ask(do, _VIDEOS_S, of.arrays, **of.fields)
-
-    def _ask(
-        self, do: str, seconds: float, arrays: Sequence[NDArray[Any]] = (), **fields: Any
-    ) -> Message:
-        answer = self._line.ask(do, seconds, arrays, space=self.encoder_id, **fields)
-        return _checked(answer, encoder_id=self.encoder_id, heads_id=self.heads_id)
-
-
-def _checked(answer: Message, **expected: str | None) -> Message:
-    """Return an answer of the encoder that was asked."""
-    for name, value in expected.items():
-        if answer.fields.get(name) != value:
-            raise EncoderError(
-                f"the encoder process answers with another encoder: {name} {value} was expected, "
-                f"{answer.fields.get(name)} found",
-                "encoders were changed while they were in use: start the server anew",
-            )
-    return answer
