@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api.example_ids import ENCODER, OTHER_UID, PATIENT, STUDY_UID
 from core.provenance import RESEARCH_USE
 
-_UID: Final = "2.25.213522584514927702366332410001961105085"
-_OTHER_UID: Final = "2.25.103881826201434203546050803142601325660"
-_PATIENT: Final = "p_5f0c1d2e3b4a59687788"
-_ENCODER: Final = "phantom-mini-1f2e3d4c"
 _MODEL_ID: Final = "5f0c1d2e3b4a5968778869504132a3b4c5d6e7f80123456789abcdef01234567"
 _COHORT_ID: Final = "0123456789abcdef012345675f0c1d2e3b4a5968778869504132a3b4c5d6e7f8"
 _MODEL: Final[dict[str, Any]] = {
     "model_id": _MODEL_ID,
     "name": "mace-women",
     "predictors": "both",
-    "encoder_id": _ENCODER,
+    "encoder_id": ENCODER,
     "cohort_id": _COHORT_ID,
     "created_at": "2025-03-02T08:00:00Z",
 }
@@ -27,8 +24,8 @@ _FACTS: Final[dict[str, Any]] = _MODEL | {
     "notice": RESEARCH_USE,
 }
 _SAID: Final[dict[str, Any]] = {
-    "study_uid": _UID,
-    "patient_id": _PATIENT,
+    "study_uid": STUDY_UID,
+    "patient_id": PATIENT,
     "exam_date": "2025-03-01",
     "in_training": False,
     "filled_in": [],
@@ -36,7 +33,7 @@ _SAID: Final[dict[str, Any]] = {
 _PREDICTED: Final[dict[str, Any]] = {
     "model_id": _MODEL_ID,
     "name": "mace-women",
-    "encoder_id": _ENCODER,
+    "encoder_id": ENCODER,
     "store_version": 7,
     "notice": RESEARCH_USE,
 }
@@ -116,9 +113,9 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "OutcomesQuery": {"uid": "1.2.840.113619.2.55.3", "endpoint": "mace", "horizons_days": [365]},
     "OutcomesLikeThis": {
-        "query_uid": _UID,
+        "query_uid": STUDY_UID,
         "endpoint": _ENDPOINT,
-        "encoder_id": _ENCODER,
+        "encoder_id": ENCODER,
         "store_version": 7,
         "effective_size": 68.4,
         "horizons": [
@@ -139,7 +136,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         ],
         "neighbours": [
             {
-                "study_uid": _OTHER_UID,
+                "study_uid": OTHER_UID,
                 "similarity": 0.83,
                 "weight": 0.02,
                 "time_days": 741,
@@ -153,13 +150,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "notice": RESEARCH_USE,
     },
     "PatientProgression": {
-        "study_uid": _UID,
-        "patient_id": _PATIENT,
-        "encoder_id": _ENCODER,
+        "study_uid": STUDY_UID,
+        "patient_id": PATIENT,
+        "encoder_id": ENCODER,
         "store_version": 7,
         "exams": [
             {
-                "study_uid": _OTHER_UID,
+                "study_uid": OTHER_UID,
                 "number": 1,
                 "exam_date": "2023-02-11",
                 "years": 0.0,
@@ -167,7 +164,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 "along": {"disease": 0.4},
             },
             {
-                "study_uid": _UID,
+                "study_uid": STUDY_UID,
                 "number": 2,
                 "exam_date": "2025-03-01",
                 "years": 2.05,
@@ -177,8 +174,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         ],
         "changes": [
             {
-                "prior_uid": _OTHER_UID,
-                "study_uid": _UID,
+                "prior_uid": OTHER_UID,
+                "study_uid": STUDY_UID,
                 "prior_date": "2023-02-11",
                 "exam_date": "2025-03-01",
                 "days": 749,

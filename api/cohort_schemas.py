@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from analytics.cohort import Which
+from api.example_ids import ENCODER, PATIENT, STUDY_UID
 from api.schemas import EncoderName, Text
 from core.provenance import RESEARCH_USE
 
@@ -159,7 +160,7 @@ _COHORT: Final[dict[str, Any]] = {
         "where": "patient_sex = 'F'",
         "listed": None,
         "index": {"which": "first", "min_views": 1, "since": None, "until": None},
-        "encoder_id": "phantom-mini-1f2e3d4c",
+        "encoder_id": ENCODER,
     },
     "attrition": [
         {"step": "studies in the store", "studies": 120, "patients": 96},
@@ -186,8 +187,8 @@ COHORT_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "MemberPage": {
         "members": [
             {
-                "study_uid": "2.25.213522584514927702366332410001961105085",
-                "patient_id": "p_5f0c1d2e3b4a59687788",
+                "study_uid": STUDY_UID,
+                "patient_id": PATIENT,
                 "index_date": "2025-03-01",
             }
         ],

@@ -6,17 +6,14 @@ from typing import Any, Final
 
 from api import analysis_examples
 from api.cohort_schemas import COHORT_EXAMPLES
+from api.example_ids import ENCODER, OTHER_UID, PATIENT, STUDY_UID
 from core.provenance import RESEARCH_USE
 
-_STUDY_UID: Final = "2.25.213522584514927702366332410001961105085"
-_OTHER_UID: Final = "2.25.103881826201434203546050803142601325660"
 _SOP_UID: Final = "2.25.122725645241487897520359558480343780939"
 _OTHER_SOP_UID: Final = "2.25.132038638636721947696705448720513546924"
-_PATIENT: Final = "p_5f0c1d2e3b4a59687788"
-_ENCODER: Final = "phantom-mini-1f2e3d4c"
 _STUDY: Final[dict[str, Any]] = {
-    "study_uid": _STUDY_UID,
-    "patient_id": _PATIENT,
+    "study_uid": STUDY_UID,
+    "patient_id": PATIENT,
     "patient_known": True,
     "study_date": "2025-03-01",
     "patient_age_years": 67.0,
@@ -26,9 +23,9 @@ _STUDY: Final[dict[str, Any]] = {
 }
 _VIDEO: Final[dict[str, Any]] = {
     "sop_uid": _SOP_UID,
-    "study_uid": _STUDY_UID,
+    "study_uid": STUDY_UID,
     "series_uid": None,
-    "patient_id": _PATIENT,
+    "patient_id": PATIENT,
     "view": "RAO cranial",
     "transfer_syntax_uid": "1.2.840.10008.1.2.4.70",
     "acquisition_datetime": "2025-03-01T10:15:00",
@@ -60,13 +57,13 @@ _HIT: Final[dict[str, Any]] = {
     "chance": 0.02,
     "chance_is_bound": False,
     "patient_id": "p_0a1b2c3d4e5f60718293",
-    "study_uid": _OTHER_UID,
+    "study_uid": OTHER_UID,
     "why": _WHY,
 }
 _STUDY_HIT: Final = _HIT | {"study_date": "2024-11-12", "n_videos": 2}
 _VIDEO_HIT: Final = _HIT | {"sop_uid": _OTHER_SOP_UID, "view": "RAO cranial", "n_frames": 60}
 _ANSWER: Final[dict[str, Any]] = {
-    "encoder_id": _ENCODER,
+    "encoder_id": ENCODER,
     "store_version": 7,
     "score": "study",
     "chance_note": None,
@@ -87,7 +84,7 @@ _FOUND: Final[dict[str, Any]] = _ANSWER | {
         "notes": [],
     },
 }
-_SIMILAR_STUDIES: Final = _ANSWER | {"query_uid": _STUDY_UID, "hits": [_STUDY_HIT]}
+_SIMILAR_STUDIES: Final = _ANSWER | {"query_uid": STUDY_UID, "hits": [_STUDY_HIT]}
 
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     **COHORT_EXAMPLES,
@@ -98,10 +95,10 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "one_per_patient": True,
     },
     "TextQuery": {"text": "severe stenosis of the proximal LAD", "k": 5},
-    "StudyCaseQuery": {"uid": _STUDY_UID, "k": 5, "exclude_same_patient": True},
+    "StudyCaseQuery": {"uid": STUDY_UID, "k": 5, "exclude_same_patient": True},
     "CaseQuery": {"uid": _SOP_UID, "k": 5},
     "Resolve": {"uid": "1.2.840.113619.2.55.3", "level": "study"},
-    "Resolved": {"uid": _STUDY_UID, "level": "study"},
+    "Resolved": {"uid": STUDY_UID, "level": "study"},
     "FoundStudies": _FOUND | {"hits": [_STUDY_HIT]},
     "FoundVideos": _FOUND | {"hits": [_VIDEO_HIT]},
     "SimilarStudies": _SIMILAR_STUDIES,
@@ -111,8 +108,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "StudyPage": {"studies": [_STUDY], "next": "Mi4yNS4yMTM1MjI1ODQ1", "store_version": 7},
     "VideoPage": {"videos": [_VIDEO], "next": None, "store_version": 7},
     "StudyFindings": {
-        "study_uid": _STUDY_UID,
-        "encoder_id": _ENCODER,
+        "study_uid": STUDY_UID,
+        "encoder_id": ENCODER,
         "heads_id": "heads-1",
         "findings": [
             {
@@ -127,7 +124,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "notice": RESEARCH_USE,
     },
     "PatientTimeline": {
-        "patient_id": _PATIENT,
+        "patient_id": PATIENT,
         "studies": [_STUDY],
         "labels": {"measurements": [{"name": "lvef_percent", "value": 45.0, "unit": "%"}]},
         "store_version": 7,
@@ -136,7 +133,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "store_version": 7,
         "studies": 120,
         "videos": 480,
-        "encoders": [{"encoder_id": _ENCODER, "heads": ["heads-1"]}],
+        "encoders": [{"encoder_id": ENCODER, "heads": ["heads-1"]}],
         "software_version": "0.1.0",
         "notice": RESEARCH_USE,
     },
@@ -144,7 +141,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "version": 7,
         "kind": "embed",
         "created_at": "2025-03-02T08:00:00Z",
-        "encoder_id": _ENCODER,
+        "encoder_id": ENCODER,
     },
     "Health": {"status": "ok"},
     "ExamJob": {
