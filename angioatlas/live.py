@@ -150,7 +150,7 @@ class LiveStore(Closing):
             with self._changed:
                 self._is_hiding = True
             self._swap(self._warmed(lent.hiding(self._store.tombstones())))
-        ready = self._warmed(self._store.snapshot())
+        ready = self._warmed(self._store.snapshot(after=lent))
         self._swap(ready)
         if is_deleting:
             ready.unpin()

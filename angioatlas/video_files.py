@@ -114,7 +114,7 @@ class VideoFiles:
         with held(folder / _LOCK, exclusive=True):
             known = ready = self._attached(snapshot, encoder_id)
             if not ready.log.is_current():  # another process wrote it, or removed it
-                ready = _attach(VectorLog.open(folder, _WIDTH), live)
+                ready = _attach(VectorLog.open(folder, _WIDTH), live, ready)
             there = int((ready.rows >= 0).sum())
             if there < _LIVE_SHARE * len(ready.log):
                 ready, there = _attach(ready.log.without_rows(), live), 0
@@ -126,7 +126,7 @@ class VideoFiles:
                     live.take(lacking),
                     lambda out: _fill(out, snapshot, encoder_id, lacking, encoder, known),
                 )
-                ready = _attach(log, live)
+                ready = _attach(log, live, ready)
         self._ready.put(encoder_id, snapshot, ready)
         if self._for_server and ready.log.size_bytes < free_memory():
             ready.log.read_ahead()
@@ -159,10 +159,24 @@ def _live(snapshot: Snapshot, encoder_id: str) -> Keys:
     return Keys(keys["uid"], keys["commit_id"])
 
 
-def _attach(log: VectorLog, live: Keys) -> _Ready:
-    if not len(log):
-        return _Ready(log, np.full(len(live), -1, np.int32))
-    return _Ready(log, live.positions_in(log.keys).astype(np.int32))
+def _attach(log: VectorLog, live: Keys, before: _Ready | None = None) -> _Ready:
+    """Find the live rows in a file; where it continues one in which they were found, what is new.
+
+    Parameters
+    ----------
+    log : VectorLog
+    live : Keys
+    before : _Ready, optional
+        The same live rows, found in another log.
+    """
+    if before is not None and log.continues(before.log):
+        first, rows = len(before.log), before.rows.copy()
+    else:
+        first, rows = 0, np.full(len(live), -1, np.int32)
+    lacking, added = np.flatnonzero(rows < 0), np.arange(first, len(log))
+    at = log.keys.take(added).positions_in(live.take(lacking))
+    rows[lacking[at[at >= 0]]] = added[at >= 0]
+    return _Ready(log, rows)
 
 
 def _fill(

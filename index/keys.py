@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, final
+from typing import final
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from core.errors import UsageError
 from core.schema import EMBEDDING_DIM, UNIT_NORM_TOLERANCE
-
-_SEPARATOR: Final = "\x1f"
 
 
 @final
@@ -46,13 +44,12 @@ class Keys:
         return Keys(self.uids.take(chosen), self.commit_ids.take(chosen))
 
     def positions_in(self, other: Keys) -> NDArray[np.int64]:
-        """Return, for each key, its row in `other`, or -1."""
-        found = pc.index_in(self._joined(), value_set=other._joined())
-        rows: NDArray[np.int64] = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-        return rows
-
-    def _joined(self) -> pa.Array:
-        return pc.binary_join_element_wise(self.uids, self.commit_ids, _SEPARATOR)
+        """Return, for each key, its row in `other`, or -1; no uid is twice in `other`."""
+        rows = pc.index_in(self.uids, value_set=other.uids)
+        same = pc.equal(self.commit_ids, other.commit_ids.take(rows))
+        found = pc.fill_null(pc.if_else(same, rows, -1), -1)
+        at: NDArray[np.int64] = found.to_numpy().astype(np.int64)
+        return at
 
 
 def check_vectors(vectors: NDArray[np.float32], n: int) -> None:

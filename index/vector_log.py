@@ -100,6 +100,12 @@ class VectorLog:
         if self._file is not None:
             self._file.read_ahead()
 
+    def continues(self, other: VectorLog) -> bool:
+        """Whether the first rows of this log are those of the other one."""
+        if self._about is None or other._about is None:
+            return False
+        return self._about["vectors"] == other._about["vectors"] and len(self) >= len(other)
+
     def is_current(self) -> bool:
         """Whether the folder still holds these rows and no others."""
         return self._about == _read_about(self._folder, self._width)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, TypeVar, cast, final
+from typing import Any, Final, Literal, TypeVar, final
 
 import duckdb
 import numpy as np
@@ -22,30 +21,21 @@ from numpy.typing import NDArray
 from core.closing import Closing
 from core.errors import NotFoundError, StoreError, UsageError
 from core.labels import LABELS, LabelKind
+from core.once import Once
 from core.schema import EMBEDDING_DIM, Level
 from core.segments import HEADS
 from store.commits import CommitRecord
 from store.inputs import Ledger
 from store.locks import FileLock
 from store.sql import locked, select
-from store.tables import Tables, space_table
+from store.tables import space_table
 from store.tombstones import Tombstones
-from store.visibility import (
-    Facts,
-    by_commit,
-    commit_order,
-    read_facts,
-    read_finding_keys,
-    read_findings,
-    read_inputs,
-    read_labels,
-    read_study_keys,
-    read_video_keys,
-    read_videos,
-)
+from store.visibility import by_commit, read_findings
+from store.visible import Visible
 
 VectorKind = Literal["embedding", "pooled"]
 T = TypeVar("T")
+_CONNECTION: Final = "the connection of `Snapshot.sql`"
 
 
 @dataclass(frozen=True)
@@ -80,33 +70,16 @@ class Snapshot(Closing):
         Whether nothing of the version is removed; see `unpin`.
     """
 
-    def __init__(
-        self,
-        tables: Tables,
-        records: Sequence[CommitRecord],
-        commit: CommitRecord,
-        *,
-        tombstones: Tombstones,
-        pin: FileLock,
-    ) -> None:
-        self._tables = tables
-        self._records = records
-        self._commits = commit_order(records, commit.version)
-        self._tombstones = tombstones
+    def __init__(self, commit: CommitRecord, visible: Visible, *, deletions: int, pin: FileLock):
+        self._visible = visible
         self._pin = pin
-        # What was read once is had without this lock: who reads a table for the first time holds
-        # it for long, and keeps nobody else waiting.
-        self._lock = threading.RLock()
+        self._derived = Once()
         self._counting = threading.Lock()
-        self._keys: dict[tuple[str, Level], pa.Table] = {}
-        self._finding_keys: dict[str, pa.Table] = {}
-        self._labels: dict[LabelKind, pa.Table] = {}
-        self._derived: dict[Hashable, Any] = {}
         self._holders = 1
         self.is_pinned = True
         self._closed = False
         self.commit = commit
-        self.deletions = len(tombstones)
+        self.deletions = deletions
 
     @property
     def version(self) -> int:
@@ -136,73 +109,57 @@ class Snapshot(Closing):
             is_last = self._holders <= 0 and not self._closed
             self._closed = self._closed or is_last
         if is_last:
-            with self._lock:
-                if "_connection" in self.__dict__:
-                    self._connection.close()
-                self._pin.release()
+            self._pin.release()
+            connection: duckdb.DuckDBPyConnection | None = self._derived.made().get(_CONNECTION)
+            if connection is not None:
+                connection.close()
 
     def unpin(self) -> None:
         """Stay open without the pin, in nobody's way: what was not read yet may be gone later."""
-        with self._lock:
-            self.is_pinned = False
-            self._pin.release()
+        self.is_pinned = False
+        self._pin.release()
 
     def hiding(self, tombstones: Tombstones) -> Snapshot:
         """Return a snapshot of this version without the patients who were deleted since.
 
-        It is made of what was read, so in a fraction of the time that opening one takes.  Studies,
-        videos and vectors are as there; only inputs and labels of studies that nobody sees any more
-        and that once were a deleted patient's may still be shown.
+        It is made of what was read, so in a fraction of the time that opening one takes; see
+        `Visible.hiding` for what may still be shown.
         """
-        with self._lock:
-            self._check_open()
-            other = Snapshot(
-                self._tables,
-                self._records,
-                self.commit,
-                tombstones=tombstones,
-                pin=self._pin.share(),
-            )
-            other.is_pinned = self.is_pinned
-            facts, videos = self._facts, self._videos
-            deleted = tombstones.among(facts.studies["patient_id"].unique().to_pylist())
-            seen, gone = _split(facts.studies, deleted)
-            hidden = [facts.hidden_studies, gone.select(["study_uid"])]
-            # As if they had been read; `cached_property` keeps its value there.
-            other.__dict__["_facts"] = Facts(
-                seen, facts.commits, pa.concat_tables(hidden, promote_options="permissive")
-            )
-            other.__dict__["_videos"] = _split(videos, deleted)[0]
-            other._keys = {name: _split(keys, deleted)[0] for name, keys in self._keys.items()}
-            return other
+        self._check_open()
+        visible = self._visible.hiding(tombstones)
+        other = Snapshot(self.commit, visible, deletions=len(tombstones), pin=self._pin.share())
+        other.is_pinned = self.is_pinned
+        return other
+
+    def take_over(self, older: Snapshot) -> None:
+        """Read what an older snapshot has read, of what was committed since alone.
+
+        Parameters
+        ----------
+        older : Snapshot
+            It may be closed.
+        """
+        self._check_open()
+        self._visible.take_over(older._visible)
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes of this snapshot; made the first time and kept under a name."""
-        if name not in self._derived:
-            with self._lock:
-                if name not in self._derived:
-                    self._derived[name] = make()
-        return cast(T, self._derived[name])
+        return self._derived.get(name, make)
 
     def studies(self) -> pa.Table:
         """Return the visible rows of `studies`, by study_uid."""
-        facts: Facts | None = self.__dict__.get("_facts")
-        if facts is None:
-            with self._lock:
-                facts = self._facts
-        return facts.studies
+        self._check_open()
+        return self._visible.facts().studies
 
     def videos(self) -> pa.Table:
         """Return the visible rows of `videos`, by sop_uid."""
-        if "_videos" not in self.__dict__:
-            with self._lock:
-                return self._videos
-        return self.__dict__["_videos"]
+        self._check_open()
+        return self._visible.videos()
 
     def inputs(self) -> pa.Table:
         """Return the current ledger row of every input, by uri."""
-        with self._lock:
-            return read_inputs(self._tables, self.commit.table_versions, self._facts)
+        self._check_open()
+        return self._visible.inputs()
 
     def labels(self, kind: LabelKind, *, patients: Sequence[str] | None = None) -> pa.Table:
         """Return the visible rows of a label table, by patient and date.
@@ -228,16 +185,8 @@ class Snapshot(Closing):
 
     def label_rows(self, kind: LabelKind) -> pa.Table:
         """Return the visible rows of a label table with `row_id` and `commit_id`, by row_id."""
-        with self._lock:
-            if kind not in self._labels:
-                self._labels[kind] = read_labels(
-                    self._tables,
-                    self.commit.table_versions,
-                    kind.value,
-                    facts=self._facts,
-                    tombstones=self._tombstones,
-                )
-            return self._labels[kind]
+        self._check_open()
+        return self._visible.labels(kind)
 
     def ledger(self) -> Ledger:
         """Return the ledger for look-ups; build it once and keep it."""
@@ -260,8 +209,8 @@ class Snapshot(Closing):
         UsageError
             When it is not one SELECT, or DuckDB refuses it.
         """
-        with self._lock:
-            connection = self._connection.cursor()
+        self._check_open()
+        connection = self._derived.get(_CONNECTION, self._connect).cursor()
         try:
             return select(connection, query, params)
         finally:
@@ -285,11 +234,8 @@ class Snapshot(Closing):
         NotFoundError
             When the version has no such space.
         """
-        if (encoder_id, level) not in self._keys:
-            with self._lock:
-                if (encoder_id, level) not in self._keys:
-                    self._keys[encoder_id, level] = self._read_keys(encoder_id, level)
-        return self._keys[encoder_id, level]
+        self._check_space(encoder_id)
+        return self._visible.keys(encoder_id, level)
 
     def vectors(
         self,
@@ -359,7 +305,7 @@ class Snapshot(Closing):
                 zip(keys["uid"].to_pylist(), keys["commit_id"].to_pylist(), strict=True)
             )
         }
-        for batch in self._tables.scan(
+        for batch in self._visible.rows.tables.scan(
             name,
             self.commit.table_versions[name],
             columns=[uid, "commit_id", kind],
@@ -384,13 +330,8 @@ class Snapshot(Closing):
         NotFoundError
             When the version has no such space.
         """
-        with self._lock:
-            if encoder_id not in self._finding_keys:
-                self._check_space(encoder_id)
-                self._finding_keys[encoder_id] = read_finding_keys(
-                    self._tables, self.commit.table_versions, encoder_id, self._facts
-                )
-            return self._finding_keys[encoder_id]
+        self._check_space(encoder_id)
+        return self._visible.finding_keys(encoder_id)
 
     def heads(self, encoder_id: str) -> list[str]:
         """Return the ids of the sets of heads that have findings to see in a space, sorted."""
@@ -460,35 +401,14 @@ class Snapshot(Closing):
                 "embed with an encoder that has these heads, or name one of these",
             )
         self._check_open()
-        return read_findings(self._tables, self.commit.table_versions, encoder_id, mine, columns)
+        return read_findings(self._visible.rows, encoder_id, mine, columns)
 
-    @cached_property
-    def _facts(self) -> Facts:
-        # Here and below the caller holds the lock: cached_property has one of its own in 3.11, and
-        # two locks taken in two orders are a deadlock.
-        self._check_open()
-        return read_facts(self._tables, self.commit.table_versions, self._commits, self._tombstones)
-
-    @cached_property
-    def _videos(self) -> pa.Table:
-        return read_videos(self._tables, self.commit.table_versions, self._facts)
-
-    @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
-        self._check_open()
+    def _connect(self) -> duckdb.DuckDBPyConnection:
         labels = {
             kind.value: self.labels(kind) for kind in LabelKind if kind is not LabelKind.REPORTS
         }
         facts = {"studies": self.studies(), "videos": self.videos(), "inputs": self.inputs()}
         return locked(facts | labels)
-
-    def _read_keys(self, encoder_id: str, level: Level) -> pa.Table:
-        self._check_space(encoder_id)
-        at = self.commit.table_versions
-        if level is Level.STUDY:
-            return read_study_keys(self._tables, at, encoder_id, self._facts)
-        study_keys = self.keys(encoder_id, Level.STUDY)
-        return read_video_keys(self._tables, at, encoder_id, study_keys)
 
     def _check_space(self, encoder_id: str) -> None:
         self._check_open()
@@ -502,9 +422,3 @@ class Snapshot(Closing):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"the snapshot of version {self.version} is closed")
-
-
-def _split(rows: pa.Table, deleted: list[str]) -> tuple[pa.Table, pa.Table]:
-    """Part the rows of other patients from those of deleted ones."""
-    hidden = pc.is_in(rows["patient_id"], value_set=pa.array(deleted, pa.string()))
-    return rows.filter(pc.invert(hidden)), rows.filter(hidden)

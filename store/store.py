@@ -22,6 +22,7 @@ from store.locks import Pins
 from store.snapshot import Snapshot
 from store.tables import FACT_TABLES, LOG_TABLES, SCHEMAS, Tables
 from store.tombstones import Tombstones
+from store.visible import Visible
 
 FORMAT_VERSION: Final = 1
 """The format of the store's folder; another one is refused."""
@@ -147,8 +148,15 @@ class Store:
         """Return what changes whenever the position does, in a millisecond: a server polls it."""
         return self.tables.version("commits"), self.tables.version("tombstones")
 
-    def snapshot(self, version: int | None = None) -> Snapshot:
+    def snapshot(self, version: int | None = None, *, after: Snapshot | None = None) -> Snapshot:
         """Open a version, by default the newest, and pin it.
+
+        Parameters
+        ----------
+        version : int, optional
+        after : Snapshot, optional
+            An older one of this store: what it has read, the new one has, and reads of it only what
+            changed.
 
         Raises
         ------
@@ -167,7 +175,15 @@ class Store:
             # Read behind the gate, so that a deletion before a purge is never missed.
             tombstones = self.tombstones()
             pin = self.pins.pin(commit.version)
-        return Snapshot(self.tables, records, commit, tombstones=tombstones, pin=pin)
+        visible = Visible(self.tables, records, commit, tombstones)
+        snapshot = Snapshot(commit, visible, deletions=len(tombstones), pin=pin)
+        if after is not None:
+            try:
+                snapshot.take_over(after)
+            except BaseException:
+                snapshot.close()
+                raise
+        return snapshot
 
     def writer(self, run_id: str, *, on_step: Callable[[str], None] | None = None) -> StoreWriter:
         """Take the lease and return the writer, which is a context manager.

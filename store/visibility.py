@@ -16,7 +16,7 @@ A row counts when its `commit_id` is among the commits of the version.  Then:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,41 @@ _CURRENT = """
     QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY commits.version DESC) = 1
 """
 _ORDERED = "SELECT * FROM ({query}) ORDER BY {key}"
+
+
+@dataclass(frozen=True)
+class VersionRows:
+    """The rows of the tables as of one version: all, or those of some studies.
+
+    Every rule but those of inputs and labels holds study by study, so the rows of some studies are
+    enough to see what is visible of these.
+
+    Parameters
+    ----------
+    tables : Tables
+    at : mapping of str to int
+        Lance version of each table.
+    studies : sequence of str, optional
+        Rows of these studies alone.
+    """
+
+    tables: Tables
+    at: Mapping[str, int]
+    studies: Sequence[str] | None = None
+
+    def of(self, studies: Sequence[str]) -> VersionRows:
+        """Return the rows of some studies."""
+        return replace(self, studies=studies)
+
+    def read(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of the table `name`; empty when the version has no such table."""
+        if name in self.at and (self.studies is None or self.studies):
+            where = None if self.studies is None else _by_study(self.studies)
+            return self.tables.read(name, self.at[name], columns=columns, where=where)
+        schema = schema_of(name)
+        return (
+            schema if columns is None else pa.schema([schema.field(c) for c in columns])
+        ).empty_table()
 
 
 @dataclass(frozen=True)
@@ -68,11 +103,9 @@ def commit_order(records: Sequence[CommitRecord], version: int) -> pa.Table:
     )
 
 
-def read_facts(
-    tables: Tables, at: Mapping[str, int], commits: pa.Table, tombstones: Tombstones
-) -> Facts:
-    """Return the visible studies at the Lance versions `at`."""
-    rows = read_at(tables, at, "studies")
+def read_facts(version: VersionRows, commits: pa.Table, tombstones: Tombstones) -> Facts:
+    """Return the visible studies of a version."""
+    rows = version.read("studies")
     deleted = pa.table(
         {"patient_id": pa.array(tombstones.among(rows["patient_id"].to_pylist()), pa.string())}
     )
@@ -96,16 +129,16 @@ def read_facts(
     return Facts(studies.cast(schema_of("studies")), commits, hidden)
 
 
-def read_videos(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table:
+def read_videos(version: VersionRows, facts: Facts) -> pa.Table:
     """Return the visible rows of `videos`, by sop_uid."""
     return query(
         "SELECT rows.* FROM rows SEMI JOIN studies USING (study_uid, commit_id) ORDER BY sop_uid",
-        rows=read_at(tables, at, "videos"),
+        rows=version.read("videos"),
         studies=facts.studies,
     ).cast(schema_of("videos"))
 
 
-def read_inputs(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table:
+def read_inputs(version: VersionRows, facts: Facts) -> pa.Table:
     """Return the visible rows of `inputs`, by uri."""
     visible = (
         f"SELECT * FROM ({_CURRENT.format(key='uri')}) WHERE study_uid IS NULL"
@@ -113,19 +146,15 @@ def read_inputs(tables: Tables, at: Mapping[str, int], facts: Facts) -> pa.Table
     )
     return query(
         visible,
-        rows=read_at(tables, at, "inputs"),
+        rows=version.read("inputs"),
         commits=facts.commits,
         hidden=facts.hidden_studies,
     ).cast(schema_of("inputs"))
 
 
-def read_study_keys(
-    tables: Tables, at: Mapping[str, int], encoder_id: str, facts: Facts
-) -> pa.Table:
+def read_study_keys(version: VersionRows, encoder_id: str, facts: Facts) -> pa.Table:
     """Return uid, study_uid, patient_id and commit_id of a space's visible studies, by uid."""
-    rows = read_at(
-        tables,
-        at,
+    rows = version.read(
         space_table(encoder_id, "study_vectors"),
         columns=["study_uid", "commit_id", "input_hash"],
     )
@@ -139,13 +168,9 @@ def read_study_keys(
     )
 
 
-def read_video_keys(
-    tables: Tables, at: Mapping[str, int], encoder_id: str, study_keys: pa.Table
-) -> pa.Table:
+def read_video_keys(version: VersionRows, encoder_id: str, study_keys: pa.Table) -> pa.Table:
     """Return uid, study_uid, patient_id and commit_id of a space's visible videos, by uid."""
-    rows = read_at(
-        tables,
-        at,
+    rows = version.read(
         space_table(encoder_id, "video_vectors"),
         columns=["sop_uid", "study_uid", "commit_id"],
     )
@@ -157,13 +182,9 @@ def read_video_keys(
     )
 
 
-def read_finding_keys(
-    tables: Tables, at: Mapping[str, int], encoder_id: str, facts: Facts
-) -> pa.Table:
+def read_finding_keys(version: VersionRows, encoder_id: str, facts: Facts) -> pa.Table:
     """Return heads_id, study_uid and commit_id of a space's visible findings, in this order."""
-    rows = read_at(
-        tables,
-        at,
+    rows = version.read(
         space_table(encoder_id, "findings"),
         columns=["study_uid", "heads_id", "commit_id", "input_hash"],
     )
@@ -178,7 +199,7 @@ def read_finding_keys(
 
 
 def read_findings(
-    tables: Tables, at: Mapping[str, int], encoder_id: str, keys: pa.Table, columns: Sequence[str]
+    version: VersionRows, encoder_id: str, keys: pa.Table, columns: Sequence[str]
 ) -> pa.Table:
     """Return study_uid, commit_id and `columns` of the findings that `keys` name, in their order.
 
@@ -194,7 +215,7 @@ def read_findings(
     where = by_commit({commit_id for _, commit_id in order})
     batches: list[pa.RecordBatch] = []
     places: list[int] = []
-    for batch in tables.scan(name, at[name], columns=wanted, where=where):
+    for batch in version.tables.scan(name, version.at[name], columns=wanted, where=where):
         found = zip(batch["study_uid"].to_pylist(), batch["commit_id"].to_pylist(), strict=True)
         rows = [order.get(pair, -1) for pair in found]
         batches.append(batch.filter(pa.array([row >= 0 for row in rows], pa.bool_())))
@@ -206,10 +227,10 @@ def read_findings(
 
 
 def read_labels(
-    tables: Tables, at: Mapping[str, int], name: str, *, facts: Facts, tombstones: Tombstones
+    version: VersionRows, name: str, *, facts: Facts, tombstones: Tombstones
 ) -> pa.Table:
     """Return the visible rows of a label table, by row_id."""
-    rows = read_at(tables, at, name)
+    rows = version.read(name)
     deleted = tombstones.among(rows["patient_id"].to_pylist())
     of_study = (
         ""
@@ -234,13 +255,11 @@ def by_commit(commit_ids: set[str]) -> str | None:
     return f"commit_id IN ({', '.join(repr(commit_id) for commit_id in sorted(commit_ids))})"
 
 
-def read_at(
-    tables: Tables, at: Mapping[str, int], name: str, *, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """Return the table `name` at its Lance version in `at`; empty when it is not in `at`."""
-    if name in at:
-        return tables.read(name, at[name], columns=columns)
-    schema = schema_of(name)
-    return (
-        schema if columns is None else pa.schema([schema.field(c) for c in columns])
-    ).empty_table()
+def _by_study(studies: Sequence[str]) -> str:
+    """Return the predicate that rows are of these studies."""
+    # UIDs came with files: a quote in one ends no text here.
+    return f"study_uid IN ({', '.join(_quoted(uid) for uid in studies)})"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

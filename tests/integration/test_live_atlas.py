@@ -24,6 +24,7 @@ from embedder.encoders.spec import VideoVectors
 from store.maintain import compact, hide_patient, purge_patient
 from store.snapshot import Snapshot
 from store.store import Store
+from store.tables import Tables
 from tests.support.store_cases import commit, new_store
 from tests.support.tiny import TinyEncoder
 
@@ -176,10 +177,10 @@ def test_files_written_anew_ask_the_encoder_for_what_is_new_alone(store, tmp_pat
 
 def test_a_search_reads_nothing_from_the_store_once_it_is_ready(live, monkeypatch):
     def refuse(self, *given, **how):
-        raise AssertionError("vectors were read from the store")
+        raise AssertionError("something was read from the store")
 
     monkeypatch.setattr(Snapshot, "stream_vectors", refuse)
-    monkeypatch.setattr(Snapshot, "_read_keys", refuse)
+    monkeypatch.setattr(Tables, "scan", refuse)
     answer = live.similar("10.1", explain=True)
     assert len(answer.hits) == 10
     assert all(why.matched for why in answer.explanations.values())
@@ -224,7 +225,7 @@ def test_what_cannot_be_followed_is_logged_and_what_was_there_still_answers(
 ):
     real = Store.snapshot
 
-    def broken(self, version=None):
+    def broken(self, version=None, *, after=None):
         raise StoreError("the disk is gone")
 
     monkeypatch.setattr(Store, "snapshot", broken)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from core.errors import NotFoundError, StoreError, UsageError
 from core.ids import IdentityMode, IdentityRecord, PseudonymisedIdentity
 from core.schema import Level
 from store.store import FORMAT_VERSION, Store, local_path
-from store.tables import SCHEMAS
+from store.tables import SCHEMAS, Tables
 from tests.support.store_cases import KEPT, batch, commit, new_store, seen
 
 FEW = {"P1.a": ["1", "2"], "P2.a": ["3"]}
@@ -188,3 +189,34 @@ def test_nothing_of_a_patient_is_in_a_repr(store):
 
 def test_identity_record_defaults():
     assert IdentityRecord(IdentityMode.KEPT) == IdentityRecord(IdentityMode.KEPT, None, False)
+
+
+def test_one_that_follows_another_reads_no_more_than_what_changed(tmp_path, monkeypatch):
+    store = new_store(tmp_path / "s")
+    read: Counter[str] = Counter()
+    commit(store, {f"P{i}.a": [f"{i}.{n}" for n in range(3)] for i in range(50)})
+    real = Tables.scan
+
+    def counted(self, name, version=None, **how):
+        for rows in real(self, name, version, **how):
+            read[name] += rows.num_rows
+            yield rows
+
+    with store.snapshot() as older:
+        read_all(older)
+    commit(store, {"P7.a": ["7.0"], "P99.a": ["99.0"]})
+    monkeypatch.setattr(Tables, "scan", counted)
+    with store.snapshot(after=older) as newer:
+        read_all(newer)
+        taken, read_taken = read_all(newer), dict(read)
+    assert read_taken["videos"] == 5  # three that study P7.a had, one that it has, one of P99.a
+    assert max(read_taken.values()) == 5
+    with store.snapshot() as alone:
+        assert read_all(alone) == taken
+    assert read["videos"] == 5 + 152
+
+
+def read_all(snapshot):
+    levels = [snapshot.keys("enc-a", level).to_pylist() for level in Level]
+    found = snapshot.finding_keys("enc-a").to_pylist()
+    return snapshot.studies().to_pylist(), snapshot.videos().to_pylist(), levels, found
