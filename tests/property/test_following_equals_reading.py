@@ -112,7 +112,8 @@ def check(tmp_path, seed, acts=8):
     followed.close()
 
 
-@pytest.mark.parametrize("seed", range(4))
+# Each of these found a fault that was put in on purpose; together all four that were tried.
+@pytest.mark.parametrize("seed", [1, 15, 30])
 def test_following_equals_reading(tmp_path, seed):
     check(tmp_path, seed)
 
