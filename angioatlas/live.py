@@ -43,7 +43,8 @@ class LiveStore(Closing):
     warm : callable
         Makes a snapshot ready before it is lent.
     settle : callable
-        Is given a snapshot when it has been lent for the first time, for what may take long.
+        Is given a snapshot when it has been lent for the first time, for what may take long; while
+        a deletion is unfinished it is one without a pin.
     every_s : float
         Seconds between two looks at the store.
 
@@ -154,8 +155,7 @@ class LiveStore(Closing):
         self._swap(ready)
         if is_deleting:
             ready.unpin()
-        else:
-            self._settle(ready)
+        self._settle(ready)
 
     def _warmed(self, snapshot: Snapshot) -> Snapshot:
         try:

@@ -344,7 +344,8 @@ class Searches(CohortStudies, Closing):
             retrieve_.warm(snapshot, self._caches, space, score=score, readers=readers)
 
     def _settle(self, snapshot: Snapshot) -> None:
-        for space in snapshot.spaces():
+        # Without a pin, what it lacks may be gone from the store.
+        for space in snapshot.spaces() if snapshot.is_pinned else ():
             encoder = None
             # Of means, which late interaction is for, nothing has to be made again.
             if self._chosen("auto", Level.STUDY, space) is StudyScore.STUDY:

@@ -19,7 +19,7 @@ _bearer = HTTPBearer(
 )
 
 
-def caller(
+async def caller(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
@@ -31,7 +31,7 @@ def caller(
     return who
 
 
-def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -> Atlas:
+async def acting(request: Request, principal: Annotated[Principal, Depends(caller)]) -> Atlas:
     """Return the Atlas, acting as the caller."""
     return state_of(request).atlas.acting_as(principal)
 

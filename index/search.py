@@ -188,8 +188,7 @@ class Searchable:
         if k == 0:
             return [_no_hits() for _ in queries]
         whole = k > QUICK_K or count < THOROUGH_SHARE * len(self)
-        every = count == len(self)
-        masks = self._alive if every else [part.mask(wanted) for part in self._parts]
+        masks = self._alive if count == len(self) else self._masks(wanted)
         with one_thread():
             return [self._best(query, k, masks, whole=whole) for query in queries]
 
@@ -228,6 +227,16 @@ class Searchable:
             wanted &= ~unwanted.to_numpy(zero_copy_only=False)
         return wanted
 
+    def _masks(self, wanted: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+        """Return which rows of each part are live and wanted."""
+        # Most often few are unwanted, as the query's own patient: of these the rows are looked up.
+        unwanted = np.flatnonzero(~wanted)
+        of, rows = self._part_of[unwanted], self._row_of[unwanted]
+        masks = [alive.copy() for alive in self._alive]
+        for at, mask in enumerate(masks):
+            mask[rows[of == at]] = False
+        return masks
+
     def _ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float64], k: int) -> Hits:
         best = np.lexsort((self._place[rows], -scores))[:k]
         rows = rows[best]
@@ -257,12 +266,6 @@ class _Part:
 
     engine: Engine
     live_rows: NDArray[np.int64]
-
-    def mask(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Return which rows of the engine are live and wanted."""
-        mask: NDArray[np.bool_] = wanted[self.live_rows]
-        mask &= self.live_rows >= 0
-        return mask
 
     def nominate(
         self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_], *, whole: bool
