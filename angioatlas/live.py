@@ -128,7 +128,8 @@ class LiveStore(Closing):
                 if stamp != seen:
                     self.look()
                     seen = stamp
-                    _give_back()
+                # Every time: calls that were running held what the look before has replaced.
+                _give_back()
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever it meets
                 # Not the text of what is not ours: it may quote values of patients.
                 said = error.message if isinstance(error, AtlasError) else type(error).__name__
