@@ -8,8 +8,10 @@ opened.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, final
 
@@ -25,8 +27,12 @@ POLL_S: Final = 1.0
 """Seconds between two looks at the store."""
 _PATIENCE_S: Final = 30.0
 """How long a call waits for a snapshot without a patient who was deleted."""
+_LINGER_S: Final = 2.0
+"""How long calls of what was replaced are waited for; those that take minutes are not."""
 _REACH_S: Final = 300.0
 """How long who has written waits until that can be read; no request waits for it."""
+_TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""Of the GNU C library, which else keeps what its threads let go of."""
 _log = logging.getLogger(__name__)
 
 Prepare = Callable[[Snapshot], None]
@@ -148,15 +154,25 @@ class LiveStore(Closing):
             return
         if is_deleting:  # whoever deletes waits until nobody reads the bytes
             lent.unpin()
+        replaced = [lent]
         if position.deletions != lent.deletions:
             with self._changed:
                 self._is_hiding = True
-            self._swap(self._warmed(lent.hiding(self._store.tombstones())))
+            replaced.append(self._warmed(lent.hiding(self._store.tombstones())))
+            self._swap(replaced[-1])
         ready = self._warmed(self._store.snapshot(after=lent))
         self._swap(ready)
         if is_deleting:
             ready.unpin()
+        self._let_end(replaced)
         self._settle(ready)
+
+    def _let_end(self, replaced: list[Snapshot]) -> None:
+        """Wait for the calls that were running, or they would derive anew what is forgotten."""
+        until = time.monotonic() + _LINGER_S
+        while not all(each.is_closed for each in replaced) and time.monotonic() < until:
+            if self._stop.wait(_LINGER_S / 100):
+                return
 
     def _warmed(self, snapshot: Snapshot) -> Snapshot:
         try:
@@ -181,3 +197,5 @@ def _give_back() -> None:
     """Give memory back to the system: opening a snapshot takes as much again as it holds."""
     # Not where it was opened: what lives until the end of those calls would stay.
     pa.default_memory_pool().release_unused()
+    if _TRIM is not None:
+        _TRIM(0)

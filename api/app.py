@@ -27,8 +27,10 @@ from api.guard import Guard
 from api.jobs import Jobs
 from api.limits import (
     ANALYSES_AT_ONCE,
+    CASES_AT_ONCE,
     EXPORTS_AT_ONCE,
     MOST_ANALYSES_WAITING,
+    MOST_CASES_WAITING,
     MOST_EXPORTS_WAITING,
     MOST_TEXTS_WAITING,
     Places,
@@ -61,6 +63,7 @@ def create_app(atlas: Atlas, settings: Settings, *, insecure: bool = False) -> F
         Access(settings),
         Metrics(atlas.encoders.texts),
         Jobs(settings.state_dir / "jobs.sqlite"),
+        Places(CASES_AT_ONCE, MOST_CASES_WAITING),
         Places(settings.serve.texts_at_once, MOST_TEXTS_WAITING),
         Places(ANALYSES_AT_ONCE, MOST_ANALYSES_WAITING),
         Places(EXPORTS_AT_ONCE, MOST_EXPORTS_WAITING),

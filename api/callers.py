@@ -45,6 +45,7 @@ def _place(among: Callable[[State], Places]) -> Callable[[Request], AsyncIterato
 
 
 # Held while a route answers, or until its answer is sent, as the route says.
+case_place = _place(lambda state: state.cases)
 text_place = _place(lambda state: state.texts)
 analysis_place = _place(lambda state: state.analyses)
 export_place = _place(lambda state: state.exports)

@@ -18,6 +18,10 @@ from core.errors import TooManyRequestsError
 
 MOST_CALLERS: Final = 10_000
 """Of whom one process remembers how often they asked."""
+CASES_AT_ONCE: Final = 4
+"""Comparisons of one process: more of them would only wait for each other, for Python's lock, and
+all answer later."""
+MOST_CASES_WAITING: Final = 256
 MOST_TEXTS_WAITING: Final = 32
 """Searches by text of one process that wait for a place, which takes none of its threads."""
 ANALYSES_AT_ONCE: Final = 2

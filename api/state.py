@@ -26,6 +26,8 @@ class State:
     access : Access
     metrics : Metrics
     jobs : Jobs
+    cases : Places
+        For comparisons with what is in the store.
     texts : Places
         For texts that are being embedded.
     analyses : Places
@@ -42,6 +44,7 @@ class State:
     access: Access
     metrics: Metrics
     jobs: Jobs
+    cases: Places
     texts: Places
     analyses: Places
     exports: Places

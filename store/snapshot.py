@@ -68,6 +68,8 @@ class Snapshot(Closing):
         How many patients were deleted when the snapshot was opened.
     is_pinned : bool
         Whether nothing of the version is removed; see `unpin`.
+    is_closed : bool
+        Whether nobody holds it any more.
     """
 
     def __init__(self, commit: CommitRecord, visible: Visible, *, deletions: int, pin: FileLock):
@@ -77,7 +79,7 @@ class Snapshot(Closing):
         self._counting = threading.Lock()
         self._holders = 1
         self.is_pinned = True
-        self._closed = False
+        self.is_closed = False
         self.commit = commit
         self.deletions = deletions
 
@@ -106,8 +108,8 @@ class Snapshot(Closing):
         """Let the version go, unless it was lent to others who still hold it."""
         with self._counting:
             self._holders -= 1
-            is_last = self._holders <= 0 and not self._closed
-            self._closed = self._closed or is_last
+            is_last = self._holders <= 0 and not self.is_closed
+            self.is_closed = self.is_closed or is_last
         if is_last:
             self._pin.release()
             connection: duckdb.DuckDBPyConnection | None = self._derived.made().get(_CONNECTION)
@@ -420,5 +422,5 @@ class Snapshot(Closing):
             )
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self.is_closed:
             raise StoreError(f"the snapshot of version {self.version} is closed")

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from angioatlas.hits import Answer, Found, Similar
-from api.callers import CallersAtlas, text_place
+from api.callers import CallersAtlas, case_place, text_place
 from api.schemas import (
     CaseQuery,
     FoundStudies,
@@ -37,13 +37,13 @@ def search_videos(query: TextQuery, atlas: CallersAtlas) -> FoundVideos:
     return FoundVideos(**_found(atlas.search(level=Level.VIDEO, **query.model_dump())))
 
 
-@router.post("/studies:similar")
+@router.post("/studies:similar", dependencies=[Depends(case_place, scope="function")])
 def similar_studies(query: StudyCaseQuery, atlas: CallersAtlas) -> SimilarStudies:
     """Rank the studies most similar to one in the store."""
     return SimilarStudies(**similar_answer(atlas.similar(level=Level.STUDY, **query.model_dump())))
 
 
-@router.post("/videos:similar")
+@router.post("/videos:similar", dependencies=[Depends(case_place, scope="function")])
 def similar_videos(query: CaseQuery, atlas: CallersAtlas) -> SimilarVideos:
     """Rank the videos most similar to one in the store."""
     return SimilarVideos(**similar_answer(atlas.similar(level=Level.VIDEO, **query.model_dump())))

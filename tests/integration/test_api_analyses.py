@@ -366,6 +366,14 @@ def test_so_many_analyses_are_made_at_a_time_and_no_more(world, client, monkeypa
     assert client.get("/v1/survival/models").status_code == 200
 
 
+@pytest.mark.parametrize("level", ["studies", "videos"])
+def test_so_many_comparisons_are_made_at_a_time_and_so_many_wait(world, client, monkeypatch, level):
+    monkeypatch.setattr(world.state.cases, "_most", 0)
+    answer = client.post(f"/v1/{level}:similar", json={"uid": UID})
+    assert problem_of(answer)["status"] == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
 def test_a_deleted_patient_is_asked_about_no_more(world, client):
     """Last, since it changes the store: older versions go, and with them cohorts of those."""
     at = f"/v1/survival/models/{world.mace.model_id}/predictions"

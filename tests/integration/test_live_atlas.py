@@ -15,6 +15,7 @@ import pytest
 
 from angioatlas.atlas import Atlas
 from angioatlas.by_position import position_of
+from angioatlas.live import LiveStore
 from angioatlas.phantom_mini import SHIPPED
 from angioatlas.video_files import VideoFiles
 from core.errors import StoreError, UsageError
@@ -126,6 +127,28 @@ def test_calls_share_one_snapshot_and_the_last_to_give_it_back_closes_it(live, s
     second.close()
     with pytest.raises(StoreError, match="is closed"):
         second.lend()
+
+
+def test_what_calls_still_use_is_forgotten_when_they_have_ended(store):
+    replaced, settled = [], []
+
+    def settle(snapshot):
+        settled.append((snapshot.version, [each.is_closed for each in replaced]))
+
+    first = store.latest_version
+    with LiveStore(store, warm=Snapshot.studies, settle=settle, every_s=EVERY_S) as followed:
+        replaced.append(followed.snapshot())
+        commit(store, some_studies(50, 52), encoder_id=SPACE)
+        followed.reach(store.latest_version)
+        with followed.snapshot() as lent:
+            assert lent is not replaced[0]  # who asks does not wait for it
+        time.sleep(10 * EVERY_S)
+        assert settled == [(first, [])]
+        replaced[0].close()
+        until = time.monotonic() + 5
+        while len(settled) < 2 and time.monotonic() < until:
+            time.sleep(EVERY_S)
+    assert settled == [(first, []), (first + 1, [True])]
 
 
 def test_vectors_are_read_from_its_files_whose_rows_are_those_of_the_store(
