@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from embedder.sampling import ClipRule
 from store.inputs import InputRow
+from store.snapshot import Snapshot
 from store.store import Store, local_path
 
 _GIB = 2**30
@@ -128,17 +129,19 @@ def embed(
                     f"the last run ({writer.took_over.run_id}) did not end by itself; "
                     "going on from its last commit"
                 )
-        known = _known(store, encoder)
-        survey = Survey(
-            known,
-            identity,
-            _survey_options(
-                store_path, settings, options, _choice(settings, classified, identity), movies
-            ),
-            on_progress=on_progress,
-        )
         pool = stack.enter_context(_pool(settings))
-        plan = survey.plan(paths, pool)
+        # What the store shows is read as the plan asks for it.
+        with nullcontext() if store is None else store.snapshot() as snapshot:
+            known = _known(store, snapshot, encoder)
+            survey = Survey(
+                known,
+                identity,
+                _survey_options(
+                    store_path, settings, options, _choice(settings, classified, identity), movies
+                ),
+                on_progress=on_progress,
+            )
+            plan = survey.plan(paths, pool)
         if on_plan is not None:
             on_plan(plan)
         report.notes += _unmatched(settings, survey)
@@ -203,16 +206,15 @@ def _open(
     return store, store_identity(store.identity, settings.identity_key)
 
 
-def _known(store: Store | None, encoder: EncoderHandle) -> Known:
-    if store is None:
+def _known(store: Store | None, snapshot: Snapshot | None, encoder: EncoderHandle) -> Known:
+    if store is None or snapshot is None:
         return Known.nothing()
-    with store.snapshot() as snapshot:
-        return Known.of(
-            snapshot,
-            encoder.encoder_id,
-            encoder.heads_id,
-            is_deleted=store.tombstones().__contains__,
-        )
+    return Known.of(
+        snapshot,
+        encoder.encoder_id,
+        encoder.heads_id,
+        is_deleted=store.tombstones().__contains__,
+    )
 
 
 def _classified(settings: Settings) -> dict[str, Classified]:

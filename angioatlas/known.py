@@ -63,7 +63,10 @@ class Known:
         *,
         is_deleted: Callable[[str], bool],
     ) -> Known:
-        """Return what a snapshot knows, as seen by one encoder and its finding heads."""
+        """Return what a snapshot knows, as seen by one encoder and its finding heads.
+
+        Cines are read when they are asked for: keep it open until then.
+        """
         studies = snapshot.studies()
         return cls(
             snapshot.ledger(),

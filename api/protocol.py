@@ -9,11 +9,19 @@ be taken.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
+import uuid
+from http import HTTPStatus
 from typing import Any, Final
 
 import h11
+from starlette.requests import Request
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.problems import problem
+
+_log = logging.getLogger(__name__)
 
 HEAD_SECONDS: Final = 10.0
 """From the connection, or a head's first byte, to its last."""
@@ -58,6 +66,22 @@ class PatientProtocol(H11Protocol):
         """Take in some bytes."""
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request of HTTP as every other request is refused."""
+        given = uuid.uuid4().hex
+        refused = problem(
+            Request({"type": "http", "headers": [], "request_id": given}),
+            HTTPStatus.BAD_REQUEST,
+            "bad_request",
+            "this is no request of HTTP/1.1",
+            headers={"Connection": "close", "X-Request-ID": given},
+        )
+        sent = h11.Response(status_code=refused.status_code, headers=refused.raw_headers)
+        for event in (sent, h11.Data(data=bytes(refused.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        _log.info("%s no request of HTTP/1.1 %d", given, refused.status_code)
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Wait for the rest of the body, where there is one."""

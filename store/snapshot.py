@@ -68,8 +68,6 @@ class Snapshot(Closing):
         How many patients were deleted when the snapshot was opened.
     is_pinned : bool
         Whether nothing of the version is removed; see `unpin`.
-    is_closed : bool
-        Whether nobody holds it any more.
     """
 
     def __init__(self, commit: CommitRecord, visible: Visible, *, deletions: int, pin: FileLock):
@@ -79,7 +77,6 @@ class Snapshot(Closing):
         self._counting = threading.Lock()
         self._holders = 1
         self.is_pinned = True
-        self.is_closed = False
         self.commit = commit
         self.deletions = deletions
 
@@ -87,6 +84,11 @@ class Snapshot(Closing):
     def version(self) -> int:
         """The store version."""
         return self.commit.version
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody holds it any more: what was read can be had still, and no more is read."""
+        return self._visible.is_closed
 
     def __repr__(self) -> str:
         return f"Snapshot(version={self.version})"
@@ -100,7 +102,7 @@ class Snapshot(Closing):
             When nobody holds it any more.
         """
         with self._counting:
-            self._check_open()
+            self._visible.check_open()
             self._holders += 1
         return self
 
@@ -109,7 +111,7 @@ class Snapshot(Closing):
         with self._counting:
             self._holders -= 1
             is_last = self._holders <= 0 and not self.is_closed
-            self.is_closed = self.is_closed or is_last
+            self._visible.is_closed = self.is_closed or is_last
         if is_last:
             self._pin.release()
             connection: duckdb.DuckDBPyConnection | None = self._derived.made().get(_CONNECTION)
@@ -127,7 +129,7 @@ class Snapshot(Closing):
         It is made of what was read, so in a fraction of the time that opening one takes; see
         `Visible.hiding` for what may still be shown.
         """
-        self._check_open()
+        self._visible.check_open()
         visible = self._visible.hiding(tombstones)
         other = Snapshot(self.commit, visible, deletions=len(tombstones), pin=self._pin.share())
         other.is_pinned = self.is_pinned
@@ -141,7 +143,7 @@ class Snapshot(Closing):
         older : Snapshot
             It may be closed.
         """
-        self._check_open()
+        self._visible.check_open()
         self._visible.take_over(older._visible)
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
@@ -150,17 +152,14 @@ class Snapshot(Closing):
 
     def studies(self) -> pa.Table:
         """Return the visible rows of `studies`, by study_uid."""
-        self._check_open()
         return self._visible.facts().studies
 
     def videos(self) -> pa.Table:
         """Return the visible rows of `videos`, by sop_uid."""
-        self._check_open()
         return self._visible.videos()
 
     def inputs(self) -> pa.Table:
         """Return the current ledger row of every input, by uri."""
-        self._check_open()
         return self._visible.inputs()
 
     def labels(self, kind: LabelKind, *, patients: Sequence[str] | None = None) -> pa.Table:
@@ -187,7 +186,6 @@ class Snapshot(Closing):
 
     def label_rows(self, kind: LabelKind) -> pa.Table:
         """Return the visible rows of a label table with `row_id` and `commit_id`, by row_id."""
-        self._check_open()
         return self._visible.labels(kind)
 
     def ledger(self) -> Ledger:
@@ -211,7 +209,7 @@ class Snapshot(Closing):
         UsageError
             When it is not one SELECT, or DuckDB refuses it.
         """
-        self._check_open()
+        self._visible.check_open()
         connection = self._derived.get(_CONNECTION, self._connect).cursor()
         try:
             return select(connection, query, params)
@@ -292,7 +290,7 @@ class Snapshot(Closing):
         self, encoder_id: str, level: Level, *, keys: pa.Table, kind: VectorKind = "embedding"
     ) -> Iterator[VectorBatch]:
         """Yield the vectors of `keys` in batches of bounded size, in no particular order."""
-        self._check_open()
+        self._visible.check_open()
         if kind == "pooled" and level is not Level.VIDEO:
             raise UsageError("only videos have a pooled vector")
         if keys.num_rows == 0:
@@ -402,7 +400,7 @@ class Snapshot(Closing):
                 f"it has findings of: {known}",
                 "embed with an encoder that has these heads, or name one of these",
             )
-        self._check_open()
+        self._visible.check_open()
         return read_findings(self._visible.rows, encoder_id, mine, columns)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
@@ -413,14 +411,9 @@ class Snapshot(Closing):
         return locked(facts | labels)
 
     def _check_space(self, encoder_id: str) -> None:
-        self._check_open()
         if encoder_id not in self.spaces():
             known = ", ".join(self.spaces()) or "none"
             raise NotFoundError(
                 f"version {self.version} has no space {encoder_id}; it has: {known}",
                 "embed with that encoder, or name one of these",
             )
-
-    def _check_open(self) -> None:
-        if self.is_closed:
-            raise StoreError(f"the snapshot of version {self.version} is closed")

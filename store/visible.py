@@ -8,13 +8,14 @@ are read by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, final
+from collections.abc import Callable, Hashable, Sequence
+from typing import Final, TypeVar, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core.errors import StoreError
 from core.labels import LabelKind
 from core.once import Once
 from core.schema import Level
@@ -35,6 +36,7 @@ from store.visibility import (
     read_videos,
 )
 
+T = TypeVar("T")
 _MOST_TOUCHED: Final = 5000
 """Where more studies than this were touched, a version is read whole: that is as fast."""
 _SEPARATOR: Final = "\x1f"
@@ -52,6 +54,13 @@ class Visible:
     commit : CommitRecord
         The one whose version it is.
     tombstones : Tombstones
+
+    Attributes
+    ----------
+    rows : VersionRows
+        Where it is read.
+    is_closed : bool
+        What was read can be had still, and nothing is read any more.
     """
 
     def __init__(
@@ -69,24 +78,42 @@ class Visible:
         self._is_exact = True
         # "facts", "videos", (encoder_id, level), (encoder_id, "findings"), kinds of labels.
         self._read = Once()
+        self.is_closed = False
+
+    def check_open(self) -> None:
+        """Refuse to read what is closed.
+
+        Raises
+        ------
+        StoreError
+            When it is.
+        """
+        if self.is_closed:
+            raise StoreError(f"the snapshot of version {self._commit.version} is closed")
+
+    def _once(self, name: Hashable, read: Callable[[], T]) -> T:
+        def read_if_open() -> T:
+            self.check_open()
+            return read()
+
+        return self._read.get(name, read_if_open)
 
     def facts(self) -> Facts:
         """Return the visible rows of `studies`, and what hides others."""
-        return self._read.get(
-            "facts", lambda: read_facts(self.rows, self._commits, self._tombstones)
-        )
+        return self._once("facts", lambda: read_facts(self.rows, self._commits, self._tombstones))
 
     def videos(self) -> pa.Table:
         """Return the visible rows of `videos`, by sop_uid."""
-        return self._read.get("videos", lambda: read_videos(self.rows, self.facts()))
+        return self._once("videos", lambda: read_videos(self.rows, self.facts()))
 
     def inputs(self) -> pa.Table:
         """Return the visible rows of `inputs`, by uri; read anew whenever it is asked for."""
+        self.check_open()
         return read_inputs(self.rows, self.facts())
 
     def labels(self, kind: LabelKind) -> pa.Table:
         """Return the visible rows of a label table, by row_id."""
-        return self._read.get(
+        return self._once(
             kind,
             lambda: read_labels(
                 self.rows, kind.value, facts=self.facts(), tombstones=self._tombstones
@@ -101,11 +128,11 @@ class Visible:
                 return read_study_keys(self.rows, encoder_id, self.facts())
             return read_video_keys(self.rows, encoder_id, self.keys(encoder_id, Level.STUDY))
 
-        return self._read.get((encoder_id, level), read)
+        return self._once((encoder_id, level), read)
 
     def finding_keys(self, encoder_id: str) -> pa.Table:
         """Return heads_id, study_uid and commit_id of a space's visible findings, in this order."""
-        return self._read.get(
+        return self._once(
             (encoder_id, "findings"),
             lambda: read_finding_keys(self.rows, encoder_id, self.facts()),
         )

@@ -130,7 +130,8 @@ def test_calls_share_one_snapshot_and_the_last_to_give_it_back_closes_it(live, s
 
 
 def test_what_calls_still_use_is_forgotten_when_they_have_ended(store):
-    replaced, settled = [], []
+    replaced: list[Snapshot] = []
+    settled: list[tuple[int, list[bool]]] = []
 
     def settle(snapshot):
         settled.append((snapshot.version, [each.is_closed for each in replaced]))

@@ -13,6 +13,8 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
+from api.protocol import PatientProtocol
+
 
 @contextmanager
 def served(app: FastAPI, **options: Any) -> Iterator[str]:
@@ -26,7 +28,7 @@ def served(app: FastAPI, **options: Any) -> Iterator[str]:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **options,
+        **{"http": PatientProtocol, **options},
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
