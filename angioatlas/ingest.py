@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from embedder.sampling import ClipRule
 from store.inputs import InputRow
-from store.snapshot import Snapshot
 from store.store import Store, local_path
 
 _GIB = 2**30
@@ -131,8 +130,8 @@ def embed(
                 )
         pool = stack.enter_context(_pool(settings))
         # What the store shows is read as the plan asks for it.
-        with nullcontext() if store is None else store.snapshot() as snapshot:
-            known = _known(store, snapshot, encoder)
+        with ExitStack() as reading:
+            known = _known(store, encoder, reading)
             survey = Survey(
                 known,
                 identity,
@@ -206,11 +205,11 @@ def _open(
     return store, store_identity(store.identity, settings.identity_key)
 
 
-def _known(store: Store | None, snapshot: Snapshot | None, encoder: EncoderHandle) -> Known:
-    if store is None or snapshot is None:
+def _known(store: Store | None, encoder: EncoderHandle, reading: ExitStack) -> Known:
+    if store is None:
         return Known.nothing()
     return Known.of(
-        snapshot,
+        reading.enter_context(store.snapshot()),
         encoder.encoder_id,
         encoder.heads_id,
         is_deleted=store.tombstones().__contains__,

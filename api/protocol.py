@@ -3,7 +3,7 @@
 Without this, anybody can hold as many connections as the system has, by sending a byte now and
 then, before there is a request that could be refused.  Three things must happen in time: a head
 must arrive as a whole, the rest of a body that is no longer wanted must end, and what is sent must
-be taken.
+be taken.  And what is no HTTP is refused in the same shape as every other request.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from index.engines import (
     faiss,
     found_rows,
     selector,
+    unmasked,
 )
 
 _HALF_BOUND: Final = (2.0**-11 + EMBEDDING_DIM**0.5 * 2.0**-25) * (1 + UNIT_NORM_TOLERANCE)
@@ -95,8 +96,7 @@ class Compressed(Engine):
             scores, rows = found_rows(
                 *self.core.search(query[None], count + masked, params=drafting)
             )
-            kept = mask[rows]
-            return scores[kept][:count], rows[kept][:count]
+            return unmasked(scores, rows, mask, count)
         drafting = library.IndexRefineSearchParameters(
             k_factor=self.breadth,
             base_index_params=library.SearchParametersPreTransform(

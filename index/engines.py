@@ -290,8 +290,7 @@ class OnGpu(_Float32):
         if asked > _GPU_MOST:
             return self._scan(query, count, mask)
         scores, rows = self._device.search(query[None], asked)
-        kept = mask[rows[0]]
-        return scores[0][kept][:count], rows[0][kept][:count]
+        return unmasked(scores[0], rows[0], mask, count)
 
 
 def add_rows(core: Any, vectors: NDArray[np.float32]) -> None:
@@ -304,6 +303,12 @@ def found_rows(scores: NDArray[np.float32], rows: Rows) -> tuple[Scores, Rows]:
     """Return what one query found, without the places that stayed empty."""
     there = rows[0] >= 0
     return scores[0][there], rows[0][there]
+
+
+def unmasked(scores: Scores, rows: Rows, mask: Mask, count: int) -> tuple[Scores, Rows]:
+    """Return the best `count` rows of `mask` among those that were found without it."""
+    kept = mask[rows]
+    return scores[kept][:count], rows[kept][:count]
 
 
 def selector(mask: Mask) -> Any:

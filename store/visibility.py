@@ -16,7 +16,7 @@ A row counts when its `commit_id` is among the commits of the version.  Then:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -56,10 +56,6 @@ class VersionRows:
     tables: Tables
     at: Mapping[str, int]
     studies: Sequence[str] | None = None
-
-    def of(self, studies: Sequence[str]) -> VersionRows:
-        """Return the rows of some studies."""
-        return replace(self, studies=studies)
 
     def read(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of the table `name`; empty when the version has no such table."""

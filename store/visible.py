@@ -54,6 +54,8 @@ class Visible:
     commit : CommitRecord
         The one whose version it is.
     tombstones : Tombstones
+    studies : sequence of str, optional
+        These alone; inputs and labels are not to be asked for then.
 
     Attributes
     ----------
@@ -69,8 +71,10 @@ class Visible:
         records: Sequence[CommitRecord],
         commit: CommitRecord,
         tombstones: Tombstones,
+        *,
+        studies: Sequence[str] | None = None,
     ) -> None:
-        self.rows = VersionRows(tables, commit.table_versions)
+        self.rows = VersionRows(tables, commit.table_versions, studies)
         self._records = records
         self._commit = commit
         self._commits = commit_order(records, commit.version)
@@ -172,8 +176,9 @@ class Visible:
         touched = self._touched_since(older) if older._is_exact and "facts" in made else None
         if touched is None:
             return
-        part = Visible(self.rows.tables, self._records, self._commit, self._tombstones)
-        part.rows = self.rows.of(touched)
+        part = Visible(
+            self.rows.tables, self._records, self._commit, self._tombstones, studies=touched
+        )
         for name, rows in made.items():
             taken: object
             match name:
