@@ -6,7 +6,7 @@ predicates; what is not wanted and no column tells is taken away from the query'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from angioatlas.filters import rows_of_view_where
 from angioatlas.statement_columns import columns_of, predicate_of
+from core.errors import UsageError
 from core.schema import EMBEDDING_DIM, Level
 from embedder.encoders.spec import Coverage, TextEmbedder
 from index.late import unit
@@ -123,6 +124,36 @@ class Question:
         parts = [texts[0] for texts in (*self.prompts, *self.negatives)]
         parts += [part.words for part in self.parts if not (part.read or part.ranks)]
         return ", ".join(parts)
+
+    def without(self, numbers: Collection[int]) -> Question:
+        """Return the question without some parts: they neither rank nor leave rows out.
+
+        Parameters
+        ----------
+        numbers : collection of int
+            Places in `parts`, from 0.
+
+        Raises
+        ------
+        UsageError
+            There is no such part, or nothing is left to rank by.
+        """
+        if not numbers:
+            return self
+        unknown = sorted(set(numbers) - {*range(len(self.parts))})
+        if unknown:
+            raise UsageError(
+                f"the text was read as {len(self.parts)} parts; there is no part {unknown[0]}",
+                "parts are counted from 0",
+            )
+        parts = tuple(
+            replace(part, ranks=None, where=None, typed="") if number in numbers else part
+            for number, part in enumerate(self.parts)
+        )
+        left = replace(self, parts=parts)
+        if not left.prompts:
+            raise UsageError("nothing of the text is left to rank by", "leave a finding in")
+        return left
 
     def vector(self, reader: TextEmbedder) -> NDArray[np.float32]:
         """Return the query's vector, float32 (512,), L2-normalised.
@@ -274,6 +305,7 @@ def read(
     uids: pa.ChunkedArray,
     *,
     plain: bool = False,
+    without: Collection[int] = (),
 ) -> Read:
     """Read a text as a search does.
 
@@ -285,11 +317,13 @@ def read(
         Of the rows that are searched.
     plain : bool
         Take it as it is.
+    without : collection of int
+        Parts of the question that are not used; see `Question.without`.
     """
     every = np.ones(len(uids), bool)
     if plain:
         return Read(reader.encode([text])[0], every, None, reader.coverage(text))
-    question = understand(text, reader, level, columns)
+    question = understand(text, reader, level, columns).without(without)
     covered, vector = reader.coverage(question.said), question.vector(reader)
     if question.where:
         every, question = chosen_by(question, columns(question.columns), uids, level)

@@ -6,7 +6,7 @@ place in one of them, and is found by its pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -41,6 +41,7 @@ def search(
     encoder_id: str,
     wanted: Wanted,
     plain: bool = False,
+    without: Collection[int] = (),
 ) -> Found:
     """Rank studies by a text and their vectors, by its words and their reports, and fuse the two.
 
@@ -57,8 +58,8 @@ def search(
     wanted : Wanted
         Of studies: a report is of a study.  A filter holds for both rankings; fewer than `k` hits
         come back only when fewer studies (or patients) are in either.
-    plain : bool
-        Take the text as it is, see `angioatlas.retrieve.search`; reports are always asked so.
+    plain, without
+        See `angioatlas.retrieve.search`; reports are always asked with the text as it is.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def search(
         )
     else:
         whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
-        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain)
+        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain, without=without)
     by_vector = found.table["study_uid"].to_pylist() if found.table.num_rows else []
     # A whole ranking by vectors has every study that may be found.  It is empty for want of words,
     # or because no study satisfies what was read of the text.

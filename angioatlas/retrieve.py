@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,6 +95,7 @@ def search(
     reader: TextEmbedder,
     wanted: Wanted,
     plain: bool = False,
+    without: Collection[int] = (),
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
@@ -109,6 +110,8 @@ def search(
     wanted : Wanted
     plain : bool
         Take the text as it is, instead of reading its clinical words; see `angioatlas.clinical`.
+    without : collection of int
+        Parts of what was read that are not used; see `angioatlas.clinical.Question.without`.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def search(
     space, level = reader.encoder_id, wanted.level
     columns = columns_of_view(snapshot, level, space)
     uids = snapshot.keys(space, level)["uid"]
-    said = read(text, reader, level, columns, uids, plain=plain)
+    said = read(text, reader, level, columns, uids, plain=plain, without=without)
     include = said.chosen & said.means_something
     scorer = _scorer(snapshot, caches, space, wanted)
     answer = _answer(scorer, caches, Query.of_text(said.vector), include, wanted, reader)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -127,6 +127,7 @@ class Searches(CohortStudies, Closing):
         k: int = 10,
         where: str | None = None,
         plain: bool = False,
+        without: Collection[int] = (),
         encoder: str | None = None,
         reports: bool = False,
         score: StudyScore | str = StudyScore.AUTO,
@@ -148,6 +149,9 @@ class Searches(CohortStudies, Closing):
         plain : bool
             Take the text as it is.  By default its clinical words are read: what was understood is
             the `question` of the answer; see `angioatlas.clinical`.
+        without : collection of int
+            Parts of that question, counted from 0, that are not used: so what was understood is
+            corrected.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
         reports : bool
@@ -182,10 +186,17 @@ class Searches(CohortStudies, Closing):
                     encoder_id=space,
                     wanted=wanted,
                     plain=plain,
+                    without=without,
                 )
             reader = self._reader(space)
             return retrieve_.search(
-                snapshot, self._caches, text, reader=reader, wanted=wanted, plain=plain
+                snapshot,
+                self._caches,
+                text,
+                reader=reader,
+                wanted=wanted,
+                plain=plain,
+                without=without,
             )
 
     @audited(Action.SIMILAR, "level", "k", "where", "score", "exclude_same_patient")

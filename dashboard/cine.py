@@ -1,0 +1,76 @@
+"""Cines on a page: their middle frames at once, then the runs themselves, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from angioatlas.atlas import Atlas
+from core.errors import AtlasError, ForbiddenError
+from dashboard.session import literal
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cine is to be shown.
+
+    Attributes
+    ----------
+    sop_uid : str
+    label : str
+        What is shown, in words: the view above all.
+    at : DeltaGenerator
+        An empty place.
+    """
+
+    sop_uid: str
+    label: str
+    at: DeltaGenerator
+
+
+def show_cines(atlas: Atlas, places: Sequence[Place], *, height: int = 256) -> None:
+    """Fill places with cines that play.
+
+    Drawing one takes a part of a second, so each place shows a frame until its run is ready.  What
+    cannot be shown says why in its place, and keeps no other from being shown.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    places : sequence of Place
+    height : int
+        Rows of the movies.
+    """
+    failed = set()
+    for place in places:
+        try:
+            picture = atlas.thumbnail(place.sop_uid, height=height).read_bytes()
+        except (AtlasError, OSError) as error:
+            failed.add(place)
+            _tell(place, error)
+        else:
+            place.at.image(picture, width="stretch", alt=f"Middle frame: {place.label}")
+    for place in places:
+        if place not in failed:
+            _play(atlas, place, height)
+
+
+def _play(atlas: Atlas, place: Place, height: int) -> None:
+    try:
+        movie = atlas.cine(place.sop_uid, height=height).read_bytes()
+    except (AtlasError, OSError) as error:
+        # The frame stays: it tells more than a message in its place.
+        if isinstance(error, AtlasError):
+            place.at.caption(f"It cannot be played: {literal(error.message)}")
+        return
+    place.at.video(movie, loop=True, autoplay=True, muted=True, alt=f"Cine: {place.label}")
+
+
+def _tell(place: Place, error: AtlasError | OSError) -> None:
+    if isinstance(error, ForbiddenError) or not isinstance(error, AtlasError):
+        place.at.caption("The picture cannot be shown.")
+    else:
+        place.at.caption(f"{literal(error.message)}. {literal(error.hint or '')}")
