@@ -7,6 +7,7 @@ Research use only.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
@@ -32,11 +33,14 @@ PAGES: Final = {
     "Keep": {"operations": ("Operations", ":material/inventory_2:")},
 }
 """By heading, the file of each page in `views/`, its name and its sign."""
+_ICON: Final = Path(__file__).with_name("icon.png")
 
 
 def main() -> None:
     """Draw what every page has, and the page."""
-    st.set_page_config(page_title="AngioAtlas", page_icon=":material/cardiology:", layout="wide")
+    # A file: Streamlit's own signs for a browser's tab are fetched from elsewhere.
+    st.set_page_config(page_title="AngioAtlas", page_icon=_ICON, layout="wide")
+    st.logo(_ICON, size="large")
     with told():
         atlas = acting()
         holdings = atlas.holdings()

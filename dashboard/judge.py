@@ -1,4 +1,4 @@
-"""Whether a hit is relevant, said with one click; what was said is what `evaluate` measures with."""
+"""Whether a hit is relevant, said with one click: `angioatlas evaluate` measures with it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from index.quality import HIGHEST_GRADE
 _SAID: Final = "judged"
 
 
-def judged(
-    atlas: Atlas, query: str, uid: str, *, level: Level, rank: int, score: float
-) -> None:
+@st.fragment
+def judged(atlas: Atlas, query: str, uid: str, *, level: Level, rank: int, score: float) -> None:
     """Draw thumbs up and down for a hit; nothing for who may not write.
 
     Parameters

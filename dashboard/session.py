@@ -150,4 +150,3 @@ def remembered(atlas: Atlas, key: Hashable, make: Callable[[], _Answer]) -> _Ans
         for old in [*kept][:-_MOST_KEPT]:
             del kept[old]
     return cast(_Answer, kept[wanted])
-
