@@ -15,7 +15,8 @@ from core.errors import UsageError
 
 CONVENTION: Final = (
     "SMD: the standardised mean difference, which does not grow with the size of the groups; 0.1 "
-    "or more is often called imbalance. Of more than two groups the largest of all pairs is told."
+    "or more is often called imbalance. Of more than two groups the largest of all pairs is told. "
+    "inf: groups differ, and neither varies."
 )
 YES: Final = "yes"
 """The level of a truth value that is counted."""
