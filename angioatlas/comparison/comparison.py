@@ -236,7 +236,7 @@ def _notes(groups: Sequence[Group], shared: int) -> list[str]:
     if len({each.store_version for each in groups}) > 1:
         notes.append("the cohorts were chosen from different store versions, each is read as then")
     if shared:
-        notes.append(f"{shared:,} patients are in more than one group")
+        notes.append(f"patients in more than one group: {shared:,}")
     return notes
 
 
