@@ -209,7 +209,7 @@ def _described(parts: Mapping[str, pd.Series]) -> Iterator[dict[str, Any]]:
             row["missing"] = len(column) - len(known)
             if of_levels and level is not None:
                 count = int(
-                    known.sum() if level == YES and _is_truth(every) else sum(known == level)
+                    known.sum() if level == YES and _is_truth(every) else (known == level).sum()
                 )
                 yield row | {"count": count, "share": count / len(known) if len(known) else np.nan}
             else:

@@ -199,10 +199,9 @@ def _of(group: Group, table: pd.DataFrame) -> pd.DataFrame:
 
 def _balance(groups: Sequence[Group], facts: Mapping[int, pd.DataFrame]) -> Balance:
     # Together, so that a column is of numbers, truth values or words in all groups alike.
-    parts = [_of(each, facts[each.store_version]).assign(group=each.name) for each in groups]
-    whole = pd.concat(parts, ignore_index=True)
-    group, known = whole.pop("group"), described(whole)
-    return balance({each.name: known[group == each.name] for each in groups})
+    parts = {each.name: _of(each, facts[each.store_version]) for each in groups}
+    whole = described(pd.concat(parts))
+    return balance({name: whole.loc[[name]] for name in parts})
 
 
 def _outcomes(

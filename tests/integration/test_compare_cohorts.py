@@ -48,6 +48,9 @@ TABLES = {
         ",P1,2021-03-01,diabetes,yes",
         ",P2,,diabetes,no",
         ",P4,,nyha,III",
+        ",P4,,prior_cabg,yes",
+        ",P4,,group,control",
+        ",P4,,patient_id,other",
     ],
 }
 
@@ -142,6 +145,10 @@ def test_characteristics_are_as_of_the_exam(small):
     # What was done on the day of the exam was not there before.
     assert rows.loc[("prior_pci", one), ["known", "count"]].tolist() == [2, 0]
     assert rows.loc[("prior_pci", rest), ["known", "count"]].tolist() == [2, 1]
+    # What is said of a patient goes before what was found among procedures.
+    assert rows.loc[("prior_cabg", rest), ["known", "count"]].tolist() == [1, 1]
+    assert rows.loc[("group", rest), ["level", "count"]].tolist() == ["control", 1]
+    assert "patient_id" not in rows.index.levels[0]
     assert rows.loc[("nyha", rest), ["level", "count"]].tolist() == ["iii", 1]
     assert rows.loc[("n_videos", one), "mean"] == 1
     assert found.outcomes.summary()["events"].tolist() == [1, 0]
