@@ -108,7 +108,7 @@ def balance(groups: Mapping[str, pd.DataFrame]) -> Balance:
             f"{len(groups)} groups to compare, {len(empty)} of them of nobody",
             "compare two groups or more, each with members",
         )
-    whole = pd.concat([*groups.values()], keys=[*groups], names=["group", None])
+    whole = pd.concat({name: table.reset_index(drop=True) for name, table in groups.items()})
     rows: list[dict[str, Any]] = []
     pairs: list[tuple[Any, ...]] = []
     for name in whole.columns:
