@@ -4,48 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from html import escape
+from typing import Any, Final, final
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analytics.maps.clusters import NONE
+from analytics.maps.picture import Colour, Density, MapPicture
 from analytics.maps.quality import MapQuality
 from analytics.report.blocks import facts
 from analytics.report.document import Block, Document, Section
 from analytics.report.style import COLOURS, GREY, styled
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
-_MOST_DOTS = 50_000
+_UNKNOWN: Final = {"color": GREY, "symbol": "circle-open", "size": 4}
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class MapFacts:
+class MapTold:
     """What a page tells.
 
     Attributes
     ----------
-    name : str
+    picture : MapPicture
     dots : DataFrame
-        uid, x, y, cluster, placed.
+        All of them: uid, patient_id, cluster.
     islands : DataFrame
         See `analytics.maps.clusters.enriched`.
     quality : MapQuality
     about : mapping
     """
 
-    name: str
+    picture: MapPicture
     dots: pd.DataFrame
     islands: pd.DataFrame
     quality: MapQuality
     about: Mapping[str, Any]
 
 
-def map_report(told: MapFacts) -> Document:
+def map_report(told: MapTold) -> Document:
     """Return a map with its islands."""
-    quality = told.quality
-    dots = told.dots
+    quality, picture, dots = told.quality, told.picture, told.dots
     kept = (
         f"Of the {quality.neighbours} nearest in the embeddings, {quality.overlap:.0%} are among "
         f"the nearest on the map; trustworthiness {quality.trustworthiness:.3f} ({quality.rows:,} "
@@ -59,10 +61,10 @@ def map_report(told: MapFacts) -> Document:
     )
     islands = told.islands.assign(cluster=told.islands["cluster"].map(_named))
     return Document(
-        title=f"Map {told.name}",
+        title=f"Map {picture.about.name}",
         subtitle=f"{len(dots):,} {told.about['level']} embeddings of {told.about['encoder_id']}.",
         sections=[
-            Section("Map", [Block(picture(dots)), Block(kept)]),
+            Section("Map", [Block(draw_picture(picture), _told(picture)), Block(kept)]),
             Section(
                 "Islands",
                 [
@@ -83,33 +85,102 @@ def map_report(told: MapFacts) -> Document:
             "quality": asdict(quality),
             "islands": told.islands,
             "sizes": sizes,
+            "colour": {"name": picture.colour.name, "counts": dict(picture.counts)},
         },
     )
 
 
-def picture(dots: pd.DataFrame) -> go.Figure:
-    """Draw the dots, each island with a colour and a shape of its own."""
-    shown = dots if len(dots) <= _MOST_DOTS else dots.sample(_MOST_DOTS, random_state=0)
-    figure = go.Figure()
-    for number in sorted(shown["cluster"].unique().tolist()):
-        rows = shown[shown["cluster"] == number]
-        figure.add_scattergl(
-            x=rows["x"].round(3),
-            y=rows["y"].round(3),
-            mode="markers",
-            name=_named(number) if number != NONE else "none",
-            marker={
-                "size": 5,
-                "opacity": 0.6,
-                "color": GREY if number == NONE else COLOURS[number % len(COLOURS)],
-                "symbol": "circle-open"
-                if number == NONE
-                else _SYMBOLS[number // len(COLOURS) % len(_SYMBOLS)],
-            },
+def _told(picture: MapPicture) -> str:
+    """Tell what is drawn, and how many of the dots have which value."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in picture.counts.items())
+    shown = f"By {picture.colour.title}: {counts}."
+    if len(picture) < picture.total:
+        shown += (
+            f" {len(picture):,} of {picture.total:,} dots are drawn, so that rare values are seen; "
+            "how dense all of them lie is behind them in grey."
         )
+    return shown
+
+
+def draw_picture(picture: MapPicture) -> go.Figure:
+    """Draw a map in its colour: what is not known in open grey circles, below all else.
+
+    Each dot has the study_uid as ``customdata``, and tells study date and value when it is pointed
+    at.  Numbers have a scale that people with any colour vision can read, levels a colour and a
+    shape each.
+    """
+    colour, dots = picture.colour, picture.dots
+    figure = go.Figure()
+    if picture.density is not None:
+        _add_density(figure, picture.density)
+    known = dots["value"].notna()
+    if not known.all():
+        _add(figure, dots[~known], colour, colour.otherwise, **_UNKNOWN)
+    if colour.is_number:
+        _add_numbers(figure, picture, dots[known])
+    for i, level in enumerate(colour.levels):
+        rows = dots[dots["value"] == level]
+        if len(rows):
+            symbol = _SYMBOLS[i // len(COLOURS) % len(_SYMBOLS)]
+            _add(figure, rows, colour, level, color=COLOURS[i % len(COLOURS)], symbol=symbol)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
-    return styled(figure, height=620)
+    styled(figure, height=620)
+    figure.update_layout(legend={"title": {"text": colour.title}, "itemsizing": "constant"})
+    return figure
+
+
+def _add(figure: go.Figure, rows: pd.DataFrame, colour: Colour, value: str, **marker: Any) -> None:
+    """Add dots; `value` is what is told of each, and what the legend calls them."""
+    figure.add_scattergl(
+        x=rows["x"].round(3),
+        y=rows["y"].round(3),
+        mode="markers",
+        name=value,
+        customdata=rows["study_uid"],
+        text=rows["study_date"].map(_day),
+        hovertemplate=f"%{{text}}<br>{escape(colour.title)}: {escape(value)}<extra></extra>",
+        marker={"size": 5, "opacity": 0.6, **marker},
+    )
+
+
+def _add_numbers(figure: go.Figure, picture: MapPicture, rows: pd.DataFrame) -> None:
+    colour, scale = picture.colour, picture.scale
+    if scale is None or rows.empty:
+        return
+    unit = f" {colour.unit}" if colour.unit else ""
+    _add(
+        figure,
+        rows,
+        colour,
+        colour.title,
+        color=rows["value"].round(3),
+        colorscale="Viridis",
+        cmin=scale[0],
+        cmax=scale[1],
+        colorbar={"title": {"text": f"{colour.title}{unit and f' ({colour.unit})'}"}},
+    )
+    figure.data[
+        -1
+    ].hovertemplate = (
+        f"%{{text}}<br>{escape(colour.title)}: %{{marker.color:.4~g}}{escape(unit)}<extra></extra>"
+    )
+
+
+def _add_density(figure: go.Figure, density: Density) -> None:
+    """Add how many dots lie where, behind all; by the logarithm, so that thin places are seen."""
+    figure.add_heatmap(
+        x=(density.x[:-1] + density.x[1:]) / 2,
+        y=(density.y[:-1] + density.y[1:]) / 2,
+        z=np.where(density.counts > 0, np.log1p(density.counts).round(2), np.nan),
+        colorscale=[[0, "#f2f2f2"], [1, "#aaaaaa"]],
+        showscale=False,
+        hoverinfo="skip",
+    )
+
+
+def _day(date: Any) -> str:
+    return "date not known" if pd.isna(date) else f"{date:%Y-%m-%d}"
 
 
 def _named(island: int) -> str:
