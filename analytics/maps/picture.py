@@ -46,6 +46,8 @@ class Colour:
     otherwise : str
         What dots without a value are called.
     is_number : bool
+    scale : (float, float) or None
+        Where the scale of a number begins and ends, if it is the same for all maps.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Colour:
     levels: tuple[str, ...] = ()
     otherwise: str = NOT_KNOWN
     is_number: bool = False
+    scale: tuple[float, float] | None = None
 
 
 @final
@@ -111,7 +114,8 @@ class MapPicture:
     counts : mapping of str to int
         Of all dots: by level, or ``known``; and how many have no value, by `Colour.otherwise`.
     scale : (float, float) or None
-        Where the scale of a number begins and ends: the 1st and 99th percentile of all dots.
+        Where the scale of a number begins and ends: that of the colour, otherwise the 1st and 99th
+        percentile of all dots.  What lies beyond is drawn as its end.
     density : Density or None
         Of all dots, when not all of them are drawn.
     notice : str
@@ -166,8 +170,8 @@ def make_picture(
         counts = dict(zip(colour.levels, of_level.tolist(), strict=True))
     if not known.all():
         counts[colour.otherwise] = int((~known).sum())
-    scale = None
-    if colour.is_number and known.any():
+    scale = colour.scale
+    if scale is None and colour.is_number and known.any():
         low, high = values[known].quantile([*_ENDS])
         scale = (float(low), float(high))
     rows = sampled(_strata(colour, values), most)

@@ -19,7 +19,11 @@ from analytics.report.document import Block, Document, Section
 from analytics.report.style import COLOURS, GREY, styled
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
-_UNKNOWN: Final = {"color": GREY, "symbol": "circle-open", "size": 4}
+_UNKNOWN: Final = {"color": GREY, "symbol": "circle-open"}
+_LARGE: Final = 5
+_SMALL: Final = 3
+_MANY: Final = 5_000
+"""Of more dots each is small."""
 
 
 @final
@@ -113,58 +117,64 @@ def draw_picture(picture: MapPicture) -> go.Figure:
     figure = go.Figure()
     if picture.density is not None:
         _add_density(figure, picture.density)
-    known = dots["value"].notna()
+    known, size = dots["value"].notna(), _SMALL if len(dots) > _MANY else _LARGE
     if not known.all():
-        _add(figure, dots[~known], colour, colour.otherwise, **_UNKNOWN)
-    if colour.is_number:
-        _add_numbers(figure, picture, dots[known])
-    for i, level in enumerate(colour.levels):
-        rows = dots[dots["value"] == level]
+        figure.add_trace(_dots(dots[~known], colour, colour.otherwise, size=size, **_UNKNOWN))
+    if picture.scale is not None and known.any():
+        figure.add_trace(_numbers(dots[known], colour, picture.scale, size=size))
+    # What is rare lies above what is frequent; the legend has them in their own order.
+    for i in sorted(range(len(colour.levels)), key=lambda i: -picture.counts[colour.levels[i]]):
+        rows = dots[dots["value"] == colour.levels[i]]
         if len(rows):
-            symbol = _SYMBOLS[i // len(COLOURS) % len(_SYMBOLS)]
-            _add(figure, rows, colour, level, color=COLOURS[i % len(COLOURS)], symbol=symbol)
+            marker = {"color": COLOURS[i % len(COLOURS)], "symbol": _symbol(i), "size": size}
+            drawn = _dots(rows, colour, colour.levels[i], **marker)
+            figure.add_trace(drawn.update(legendrank=i + 1))
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x")
     styled(figure, height=620)
-    figure.update_layout(legend={"title": {"text": colour.title}, "itemsizing": "constant"})
+    figure.update_layout(legend={"itemsizing": "constant"})
     return figure
 
 
-def _add(figure: go.Figure, rows: pd.DataFrame, colour: Colour, value: str, **marker: Any) -> None:
-    """Add dots; `value` is what is told of each, and what the legend calls them."""
-    figure.add_scattergl(
+def _symbol(i: int) -> str:
+    """Return a shape: another one for each of the colours, and others when they come again."""
+    return _SYMBOLS[(i + i // len(COLOURS)) % len(_SYMBOLS)]
+
+
+def _dots(rows: pd.DataFrame, colour: Colour, name: str, **marker: Any) -> go.Scattergl:
+    """Return dots of one kind; they are told, and called in the legend, by its name."""
+    return go.Scattergl(
         x=rows["x"].round(3),
         y=rows["y"].round(3),
         mode="markers",
-        name=value,
+        # A site may be called anything; plotly would take some of it for its own.
+        name=escape(name),
         customdata=rows["study_uid"],
         text=rows["study_date"].map(_day),
-        hovertemplate=f"%{{text}}<br>{escape(colour.title)}: {escape(value)}<extra></extra>",
-        marker={"size": 5, "opacity": 0.6, **marker},
+        hovertemplate=f"%{{text}}<br>{colour.title}: %{{fullData.name}}<extra></extra>",
+        marker={"opacity": 0.6, **marker},
+        showlegend=True,
     )
 
 
-def _add_numbers(figure: go.Figure, picture: MapPicture, rows: pd.DataFrame) -> None:
-    colour, scale = picture.colour, picture.scale
-    if scale is None or rows.empty:
-        return
-    unit = f" {colour.unit}" if colour.unit else ""
-    _add(
-        figure,
+def _numbers(
+    rows: pd.DataFrame, colour: Colour, scale: tuple[float, float], *, size: int
+) -> go.Scattergl:
+    """Return dots with a number each, and the bar that tells them."""
+    told, unit = colour.title, colour.unit
+    drawn = _dots(
         rows,
         colour,
-        colour.title,
+        told,
+        size=size,
         color=rows["value"].round(3),
         colorscale="Viridis",
         cmin=scale[0],
         cmax=scale[1],
-        colorbar={"title": {"text": f"{colour.title}{unit and f' ({colour.unit})'}"}},
+        colorbar={"title": {"text": f"{told} ({unit})" if unit else told, "side": "right"}},
     )
-    figure.data[
-        -1
-    ].hovertemplate = (
-        f"%{{text}}<br>{escape(colour.title)}: %{{marker.color:.4~g}}{escape(unit)}<extra></extra>"
-    )
+    hover = f"%{{text}}<br>{told}: %{{marker.color:.4~g}} {unit}<extra></extra>"
+    return drawn.update(showlegend=False, hovertemplate=hover)
 
 
 def _add_density(figure: go.Figure, density: Density) -> None:

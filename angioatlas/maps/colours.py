@@ -20,12 +20,24 @@ from core.segments import SEGMENTS, VESSELS
 from store.snapshot import Snapshot
 
 YEAR_DAYS: Final = 365
-OUTCOMES: Final = ("event within a year", "other death within a year", "no event in a year")
+OUTCOMES: Final = ("event", "other death", "no event")
+"""How the year after a study ended: by an event, by a death that is none, or by neither."""
+_WORDS: Final = {
+    "mace": "MACE",
+    "mace_wide": "MACE, arrhythmia or shock",
+    "death_any": "Death",
+    "death_cardiovascular": "Cardiovascular death",
+    "death_other": "Death of another cause",
+    "mi": "Infarction",
+    "hf_hospitalisation": "Hospitalisation for heart failure",
+}
+"""Endpoints whose names do not say it well."""
 OUTCOME: Final = "outcome_"
 """Colours whose names begin so are outcomes by the endpoint after it."""
 _HEADS: Final = "stenosis_percent"
 _MOST_SITES: Final = 20
 _OTHERS: Final = "other sites"
+_PERCENT: Final = (0.0, 100.0)
 _SEXES: Final = {"F": "female", "M": "male", "O": "other"}
 
 Made = tuple[Colour, Callable[[], pd.Series]]
@@ -122,7 +134,7 @@ def _outcomes(snapshot: Snapshot, rows: pd.DataFrame) -> Iterator[Made]:
     index = index[index["index_date"].notna()].reset_index()
     for name, target in ENDPOINTS.items():
         if kinds.intersection(target.components):
-            title = "MACE" if name == "mace" else name.replace("_", " ").capitalize()
+            title = _WORDS.get(name, name.replace("_", " ").capitalize())
             colour = Colour(OUTCOME + name, f"{title} within a year", levels=OUTCOMES)
             # Each takes a third of a second of 100,000 studies.
             yield colour, partial(_outcome, index, events, follow_ups, target, rows.index)
@@ -167,7 +179,8 @@ def _stenoses(found: pd.DataFrame, name: str, how: str) -> Iterator[Made]:
 
 
 def _percent(name: str, title: str, values: pd.Series) -> Made:
-    return Colour(name, title, "%", is_number=True), partial(_itself, values.astype(np.float64))
+    colour = Colour(name, title, "%", is_number=True, scale=_PERCENT)
+    return colour, partial(_itself, values.astype(np.float64))
 
 
 def _category(name: str, title: str, words: pd.Series, levels: tuple[str, ...]) -> Made:
