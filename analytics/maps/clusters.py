@@ -18,15 +18,20 @@ NONE: Final = -1
 """The cluster of dots that belong to none."""
 _FEWEST: Final = 10
 _SHARE: Final = 0.01
-_MOST: Final = 20_000
-"""Dots that are looked at; the time grows with their square: 100,000 take 37 s."""
+_LOOKED_AT: Final = 20_000
+"""The time grows with the square of the dots: 100,000 take 37 s."""
 
 
-def find_clusters(coordinates: Floats) -> NDArray[np.int64]:
+def find_clusters(coordinates: Floats, *, most: int = _LOOKED_AT) -> NDArray[np.int64]:
     """Return the island of each dot, int64 (rows,); `NONE` where it is on none.
 
-    Islands have 1 % of the dots or more, and at least ten; the largest is 0.  Of more than 20,000
-    dots a fixed random sample is looked at, and each of the others is where its nearest one is.
+    Islands have 1 % of the dots or more, and at least ten; the largest is 0.
+
+    Parameters
+    ----------
+    coordinates : float32 array of shape (rows, 2)
+    most : int
+        Of more dots a fixed random sample is looked at; each of the others is where its nearest is.
 
     References
     ----------
@@ -34,12 +39,12 @@ def find_clusters(coordinates: Floats) -> NDArray[np.int64]:
     """
     at = np.asarray(coordinates, np.float64)
     looked_at = at
-    if len(at) > _MOST:
-        looked_at = at[np.random.default_rng(0).choice(len(at), _MOST, replace=False)]
+    if len(at) > most:
+        looked_at = at[np.random.default_rng(0).choice(len(at), most, replace=False)]
     fewest = max(_FEWEST, int(_SHARE * len(looked_at)))
     model = HDBSCAN(min_cluster_size=fewest, min_samples=_FEWEST, copy=True)
     found = model.fit_predict(looked_at)
-    if len(at) > _MOST:
+    if len(at) > most:
         found = found[cKDTree(looked_at).query(at)[1]]
     sizes = np.bincount(found[found != NONE]) if (found != NONE).any() else np.zeros(0, np.int64)
     rank = np.empty(len(sizes), np.int64)

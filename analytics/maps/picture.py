@@ -193,9 +193,9 @@ def make_picture(
 def sampled(strata: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """Return the numbers of at most so many rows, ascending; the same ones every time.
 
-    Half of them are drawn from the strata in turn, so that a rare one is seen, and half from all
-    rows alike.  Who is drawn first is the same for all strata: another colour of the same map
-    shows mostly the same dots.
+    Rows stand in line, in an order that is always the same: half of the places go to the strata in
+    turn, so that a rare one is seen, the others to who is first of those that are left.  So another
+    colour of the same map shows mostly the same dots.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def map_report(told: MapTold) -> Document:
 
 def _told(picture: MapPicture) -> str:
     """Tell what is drawn, and how many of the dots have which value."""
-    counts = ", ".join(f"{name} {count:,}" for name, count in picture.counts.items())
+    counts = ", ".join(f"{name} ({count:,})" for name, count in picture.counts.items())
     shown = f"By {picture.colour.title}: {counts}."
     if len(picture) < picture.total:
         shown += (
