@@ -92,7 +92,7 @@ def test_areas_that_share_an_edge_share_no_dot_and_lose_none(middle, bottom, rig
     """Three triangles that fill one, around a vertex."""
     whole = [(0, 0), (SIZE, bottom), (right, SIZE)]
     parts = [area([one, other, middle]) for one, other in edges(whole)]
-    if crossings(*middle, whole) % 2 == 0:
+    if crossings(middle[0], middle[1], whole) % 2 == 0:
         return
     counts = sum(inside(DOTS, [each]).astype(int) for each in parts)
     np.testing.assert_array_equal(counts, inside(DOTS, [area(whole)]).astype(int))

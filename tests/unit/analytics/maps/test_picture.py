@@ -69,6 +69,7 @@ def test_a_sample_shows_what_is_rare_and_the_density_all():
     )
     assert found.counts["A"] == N - 15
     cells = found.density
+    assert cells is not None
     assert cells.counts.sum() == N
     assert cells.counts.shape == (len(cells.y) - 1, len(cells.x) - 1)
     np.testing.assert_allclose(np.diff(cells.x)[0], np.diff(cells.y)[0])
@@ -101,6 +102,7 @@ def test_any_number_can_be_drawn(most):
 
 def test_the_scale_of_numbers_is_not_that_of_one_outlier():
     found = make_picture(ABOUT, DOTS, LVEF, numbers(), most=200)
+    assert found.scale is not None
     low, high = found.scale
     assert 10 <= low < 10.2
     assert 19.8 < high <= 20
