@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -36,7 +35,6 @@ class Progression(CohortStudies):
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
         self._compared: ByPosition[Compared] = ByPosition()
-        self._comparing = threading.Lock()
 
     @audited(Action.ANALYSE)
     def progression(
@@ -123,15 +121,11 @@ class Progression(CohortStudies):
         """Return every exam of a snapshot held against the one before it; made once."""
         from angioatlas.progression.course import compare_everybody
 
-        found = self._compared.get(space, snapshot)
-        if found is None:
-            with self._comparing:
-                found = self._compared.get(space, snapshot)
-                if found is None:
-                    reader = self._text_reader(space)
-                    found = compare_everybody(self.store, snapshot, encoder_id=space, reader=reader)
-                    self._compared.put(space, snapshot, found)
-        return found
+        def make() -> Compared:
+            reader = self._text_reader(space)
+            return compare_everybody(self.store, snapshot, encoder_id=space, reader=reader)
+
+        return self._compared.once(space, snapshot, make)
 
     @audited(Action.READ)
     def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:
