@@ -14,7 +14,7 @@ import streamlit as st
 
 from angioatlas.browse import Holdings
 from core.provenance import RESEARCH_USE
-from dashboard.session import ENCODER, acting, logs_in, told
+from dashboard.session import ENCODER, acting, logs_in, offer_log_out, told
 
 PAGES: Final = {
     "Find": {
@@ -75,7 +75,7 @@ def _sidebar(holdings: Holdings, name: str) -> None:
         st.caption(f"{holdings.studies:,} studies, {holdings.videos:,} videos")
         if logs_in():
             st.caption(f"Logged in as {name}")
-            st.button("Log out", icon=":material/logout:", on_click=st.logout)
+            offer_log_out()
 
 
 main()

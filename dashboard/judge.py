@@ -9,9 +9,8 @@ import streamlit as st
 from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
-from core.schema import Level
+from core.schema import HIGHEST_GRADE, Level
 from dashboard.session import encoder, show_error
-from index.quality import HIGHEST_GRADE
 
 _SAID: Final = "judged"
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import streamlit as st
 
 from angioatlas.atlas import Atlas
-from angioatlas.clinical import Part
+from angioatlas.clinical import Part, Ranks
 from angioatlas.hits import Found
 from core.schema import UID_COLUMN, Level
 from dashboard.cine import Place, show_cines
@@ -21,6 +21,11 @@ EXAMPLES: Final = (
     "calcified LAD",
     "left main stenosis, EF < 40",
 )
+_RANKS: Final = {
+    Ranks.PROMPT: "ranks",
+    Ranks.NEGATIVE: "counts against a case",
+    Ranks.PLAIN: "ranks as plain text",
+}
 _LEVELS: Final = {"study": "Studies", "video": "Single cines"}
 _IN_A_ROW: Final = 4
 _HITS: Final = (8, 12, 20, 40)
@@ -132,7 +137,7 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
             on_change=_switch,
             args=(number,),
         )
-        st.markdown(f":gray[{'not used' if off else part.use}]")
+        st.markdown(f":gray[{'not used' if off else _use(part)}]")
         if part.where:
             st.code(part.where, language="sql", width="content")
             st.button(
@@ -143,6 +148,12 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
                 type="tertiary",
                 icon=":material/edit:",
             )
+
+
+def _use(part: Part) -> str:
+    told = [_RANKS[part.ranks]] if part.ranks else []
+    told += ["leaves out what does not satisfy"] if part.where else []
+    return " and ".join(told) or "not used"
 
 
 def _switch(number: int) -> None:
