@@ -133,7 +133,7 @@ def times(page, texts, rounds):
         ask(page, text)
     for name in views(page):
         switch(page, name)
-    found = {"first hit": [], "page switch": []}
+    found: dict[str, list[float]] = {"first hit": [], "page switch": []}
     for _ in range(rounds):
         found["page switch"] += [switch(page, name) for name in views(page)]
         switch(page, "Search")

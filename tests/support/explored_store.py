@@ -17,9 +17,6 @@ from phantom.seeds import DEMO_SEEDS
 
 ENCODER: Final = "phantom-mini"
 MAP: Final = "exams"
-_SMALL: Final = {"patients": 40, "seed": DEMO_SEEDS[91], "size": 64, "fps": 5.0, "runs": 4}
-"""Small phantoms of the demo's seed.  Four runs an exam are what a noise floor is made of, and 40
-patients are enough of them; proximal LAD occlusions are among the first."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,9 @@ def explored_store(shared: Path, own: Path) -> Explored:
 
 
 def _make(to: Explored, cohort: Path) -> None:
-    write_cohort(cohort, **_SMALL)
+    # Small phantoms of the demo's seed.  A noise floor needs four runs an exam and some 40 patients;
+    # proximal LAD occlusions are among the first.
+    write_cohort(cohort, patients=40, seed=DEMO_SEEDS[91], size=64, fps=5.0, runs=4)
     Atlas.embed_into(
         to.store,
         [cohort / "dicom"],
