@@ -1,5 +1,393 @@
-"""Soon."""
+"""Progression: how a patient changed from exam to exam, and how patients who came again do."""
 
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
 import streamlit as st
 
-st.title("progression")
+from analytics.progression.study import FLOORS, Plan
+from analytics.report.course import course, in_words, pair_table, trajectory
+from angioatlas.atlas import Atlas
+from angioatlas.progression.course import PatientProgression
+from angioatlas.progression.study import ProgressionResult
+from core.errors import UsageError
+from core.schema import Level
+from dashboard.charts import chart
+from dashboard.cine import Place, show_cines
+from dashboard.reports import offer_report, p_value, section_of, show_blocks, show_section
+from dashboard.session import acting, encoder, literal, remembered, show_error
+
+_PARTS: Final = {"patient": "One patient", "population": "Population"}
+_STUDY: Final = "study"
+_OF_A_PATIENT: Final = ("first", "then", "view")
+"""What the address says of one patient alone."""
+_MOST_CINES: Final = 3
+"""Of a view, side by side: each takes a moment to draw."""
+_MEASURED: Final = "measured progressions"
+_FLOOR_WORDS: Final = {
+    "auto": "Unchanged pairs, else halves",
+    "unchanged": "Unchanged pairs",
+    "halves": "Halves of exams",
+}
+
+
+def show(atlas: Atlas) -> None:
+    """Draw the page."""
+    st.title("Progression")
+    part = st.segmented_control(
+        "Part",
+        [*_PARTS],
+        format_func=_PARTS.get,
+        default="patient",
+        required=True,
+        key="part",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    if not atlas.holdings().encoders:
+        st.info("Nothing is in the store yet.", icon=":material/inbox:")
+        st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
+    elif part == "population":
+        _population(atlas)
+    elif uid := st.query_params.get(_STUDY):
+        _patient(atlas, uid)
+    else:
+        _choose(atlas)
+
+
+def _choose(atlas: Atlas) -> None:
+    """List who came again, by no name."""
+    with st.spinner("Comparing exams with those before them …"):
+        again = remembered(
+            atlas, ("came again", encoder()), lambda: atlas.came_again(encoder=encoder())
+        )
+    if again.empty:
+        st.info("No patient has two exams with a date and a vector.", icon=":material/event_busy:")
+        st.caption("Next step: `angioatlas embed FOLDER --store STORE` with later exams")
+        return
+    st.markdown("Who came again, most changed first. **Select a row** to follow that patient.")
+    shown = again.assign(
+        who=[
+            f"Patient with {row.exams} exams, {row.first} … {row.last}"
+            for row in again.itertuples()
+        ],
+        beyond=_beyond(again),
+        treatment=[_treatment(each) for each in again["treatment"]],
+    )
+    columns = ["who", "score", "beyond", "treatment", "changes_beyond"]
+    event = st.dataframe(
+        shown[columns],
+        hide_index=True,
+        column_config=_AGAIN_COLUMNS,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="came again",
+    )
+    if again["score"].isna().all():
+        st.caption("There are too few exams for a noise floor, so change is not scored.")
+    else:
+        st.caption(
+            "Change is in units of the noise floor: 1 is what one unchanged patient in twenty "
+            "exceeds."
+        )
+    if rows := event["selection"]["rows"]:
+        _follow(again["study_uid"].iloc[rows[0]])
+        st.rerun()
+
+
+_AGAIN_COLUMNS: Final = {
+    "who": st.column_config.TextColumn("Who", width="large"),
+    "score": st.column_config.NumberColumn("Last change", format="%.2f"),
+    "beyond": "Noise floor",
+    "treatment": "Done between the last two",
+    "changes_beyond": st.column_config.NumberColumn(
+        "Times beyond", help="Pairs of exams whose change is beyond the noise floor"
+    ),
+}
+
+
+def _follow(study_uid: str | None) -> None:
+    """Put a patient into the address, by an exam, or none; nothing of another one stays there."""
+    for name in _OF_A_PATIENT:
+        st.session_state.pop(name, None)
+        st.query_params.pop(name, None)
+    if study_uid is None:
+        st.query_params.pop(_STUDY, None)
+    else:
+        st.query_params[_STUDY] = study_uid
+
+
+def _patient(atlas: Atlas, uid: str) -> None:
+    st.button("All who came again", icon=":material/arrow_back:", on_click=_follow, args=(None,))
+    with st.spinner("Comparing exams with those before them …"):
+        found = remembered(
+            atlas,
+            ("patient progression", uid, encoder()),
+            lambda: atlas.patient_progression(atlas.resolve(uid), encoder=encoder()),
+        )
+    told = found.compared
+    if told.not_told:
+        st.info(literal(told.not_told[:1].upper() + told.not_told[1:]) + ".")
+        st.caption("Next step: `angioatlas embed FOLDER --store STORE` with more dated exams")
+    pairs = told.pairs
+    st.subheader("Course")
+    chart(course(found.dated, told.exams, pairs), alt=_course_alt(found), key="course")
+    if told.floor is not None:
+        st.caption(
+            f"1 is the noise floor: what one unchanged patient in twenty exceeds, by "
+            f"{told.floor.source} of {told.floor.patients} patients "
+            f"(1 − cosine of {told.floor.threshold:.3f})."
+        )
+    if len(pairs):
+        _pairs(pairs)
+    if told.axes and len(told.exams) > 1:
+        st.subheader("Trajectory")
+        chart(
+            trajectory(told.exams, told.axes, found.dated),
+            alt=f"Where {len(told.exams)} exams stand along {', '.join(told.axes)}.",
+            key="trajectory",
+        )
+        st.caption("Up is worse; 0 is the mean of exams. Dotted lines: procedures.")
+    for each in told.notes:
+        st.caption(literal(f"{each[:1].upper()}{each[1:]}."))
+    _side_by_side(atlas, told.exams)
+    offer_report(found.document(), "patient-progression")
+
+
+def _course_alt(found: PatientProgression) -> str:
+    told = found.compared
+    changes = (
+        [
+            f"change of {score:.2f} {'beyond' if beyond else 'within'} the noise floor by {date}"
+            for score, beyond, date in told.pairs[["score", "beyond", "date"]].itertuples(
+                index=False
+            )
+        ]
+        if told.floor is not None
+        else []
+    )
+    done = [
+        f"{in_words(kind, what)} on {date}"
+        for date, kind, what in found.dated[["date", "kind", "what"]].itertuples(index=False)
+        if kind in ("procedure", "event")
+    ]
+    return "; ".join([f"Timeline of {len(told.exams)} exams", *changes, *done]) + "."
+
+
+def _pairs(pairs: pd.DataFrame) -> None:
+    shown = pair_table(pairs).assign(
+        treatment=[
+            in_words("procedure", " ".join([kind, *segments])) if kind else "none"
+            for kind, segments in pairs[["treatment", "treated_segments"]].itertuples(index=False)
+        ]
+    )
+    if "score" in pairs:
+        shown = shown.assign(beyond=_beyond(pairs), p=[p_value(p) for p in pairs["p"]])
+    st.dataframe(
+        shown.drop(columns="change", errors="ignore"), hide_index=True, column_config=_PAIR_COLUMNS
+    )
+
+
+_PAIR_COLUMNS: Final = {
+    "prior_date": st.column_config.DateColumn("Exam before"),
+    "date": st.column_config.DateColumn("Exam"),
+    "days": st.column_config.NumberColumn("Days"),
+    "treatment": st.column_config.TextColumn("Done in between", width="medium"),
+    "score": st.column_config.NumberColumn(
+        "Change", format="%.2f", help="1 − cosine, in units of the noise floor"
+    ),
+    "p": st.column_config.TextColumn("p", help="How often unchanged exams differ by as much"),
+    "beyond": "Noise floor",
+    "toward_disease": st.column_config.NumberColumn(
+        "Toward disease", format="%+.2f", help="Standard deviations of unchanged pairs; up is worse"
+    ),
+    "new_disease": st.column_config.NumberColumn(
+        "New disease", format="%d", help="Untreated segments that cross 50 % diameter stenosis"
+    ),
+    "worsened": st.column_config.NumberColumn(
+        "Worsened", format="%d", help="Untreated segments that grew by more than 20 points"
+    ),
+}
+
+
+def _beyond(rows: pd.DataFrame) -> list[str]:
+    """Say of rows with a score whether it is beyond the noise floor; nothing without a score."""
+    return [
+        "" if pd.isna(score) else "beyond" if beyond else "within"
+        for score, beyond in rows[["score", "beyond"]].itertuples(index=False)
+    ]
+
+
+def _treatment(kinds: str) -> str:
+    return kinds.upper().replace("+", " and ") or "none"
+
+
+def _side_by_side(atlas: Atlas, exams: pd.DataFrame) -> None:
+    """Show cines of one view at two exams, one beside the other."""
+    st.subheader("Exams side by side")
+    dates = {
+        str(number): f"Exam {number}, {date}"
+        for number, date in exams[["number", "date"]].itertuples(index=False)
+    }
+    uids = {
+        str(number): uid for number, uid in exams[["number", "study_uid"]].itertuples(index=False)
+    }
+    if not uids:
+        st.info("No exam of this patient has a date and a vector.", icon=":material/event_busy:")
+        return
+    numbers = [*uids]
+    left, right = st.columns(2)
+    chosen = []
+    for column, key, default in ((left, "first", max(len(numbers) - 2, 0)), (right, "then", -1)):
+        with column:
+            number = st.selectbox(
+                "Exam" if key == "first" else "Exam beside it",
+                numbers,
+                format_func=lambda each: dates[each],
+                index=default % len(numbers),
+                key=key,
+                bind="query-params",
+            )
+            st.page_link(
+                "views/case.py",
+                label="Open case",
+                icon=":material/open_in_full:",
+                query_params={"study": uids[number]},
+            )
+            chosen.append((column, dates[number], atlas.videos_of_study(uids[number])))
+    views = _views([videos for _, _, videos in chosen])
+    view = st.selectbox(
+        "View",
+        [*views],
+        format_func=lambda each: each if views[each] else f"{each} (one exam only)",
+        key="view",
+        bind="query-params",
+        width=320,
+    )
+    left, right = st.columns(2)
+    places = []
+    for column, (_, name, videos) in zip((left, right), chosen, strict=True):
+        with column:
+            places += _cines(name, [each for each in videos if each["view"] == view], view)
+    show_cines(atlas, places, height=384)
+
+
+def _views(exams: list[list[dict[str, Any]]]) -> dict[str, bool]:
+    """Return the views of exams, those that all of them have first, and whether they do."""
+    seen = [{each["view"] for each in videos if each["view"]} for videos in exams]
+    in_all = set.intersection(*seen)
+    return {
+        view: view in in_all
+        for view in sorted(set.union(*seen), key=lambda view: (view not in in_all, view))
+    }
+
+
+def _cines(exam: str, videos: list[dict[str, Any]], view: str | None) -> list[Place]:
+    """Draw the places of an exam's cines of a view."""
+    if not videos:
+        st.caption(f"{exam} has no cine of this view.")
+    places = []
+    for each in videos[:_MOST_CINES]:
+        at = st.empty()
+        angles = [
+            f"{name} {each[column]:+.0f}°"
+            for name, column in (
+                ("primary", "primary_angle_deg"),
+                ("secondary", "secondary_angle_deg"),
+            )
+            if each[column] is not None
+        ]
+        st.caption(" · ".join([*angles, f"{each['n_frames']} frames"]))
+        places.append(Place(each["sop_uid"], f"{exam}, {view}", at))
+    if len(videos) > _MOST_CINES:
+        st.caption(f"The first {_MOST_CINES} of {len(videos)} cines; the case has all of them.")
+    return places
+
+
+def _population(atlas: Atlas) -> None:
+    """Measure a cohort, and show its report."""
+    maps = atlas.maps()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cohort = st.selectbox(
+            "Cohort",
+            [*atlas.cohorts()["name"]],
+            index=None,
+            placeholder="Everybody",
+            key="cohort",
+            bind="query-params",
+            help="With every exam of its patients: cohort create NAME --index every",
+            width=260,
+        )
+        floor = st.selectbox(
+            "Noise floor",
+            FLOORS,
+            format_func=lambda each: _FLOOR_WORDS[each],
+            key="floor",
+            bind="query-params",
+            width=260,
+        )
+        on_map = st.selectbox(
+            "Follow on",
+            [*maps["name"][maps["level"] == Level.STUDY.value]] if len(maps) else [],
+            index=None,
+            placeholder="Principal components",
+            key="map",
+            bind="query-params",
+            width=260,
+        )
+        pressed = st.button("Measure", type="primary", icon=":material/straighten:")
+    wanted = ("progression", cohort, floor, on_map, encoder())
+    # What was measured once is shown again at once, until the store is another one.
+    asked: set[Any] = st.session_state.setdefault(_MEASURED, set())
+    if pressed:
+        asked.add((atlas.position(), wanted))
+    if (atlas.position(), wanted) not in asked:
+        st.info(
+            "Every exam is held against the one before it, and change against what exams of "
+            "unchanged arteries differ by.",
+            icon=":material/timeline:",
+        )
+        st.caption("Next step: press **Measure**. It takes seconds, minutes for large stores.")
+        return
+    try:
+        with st.spinner("Measuring change, drawing samples of patients …"):
+            found = remembered(
+                atlas,
+                wanted,
+                lambda: atlas.progression(
+                    Plan(floor), cohort=cohort, on_map=on_map, encoder=encoder()
+                ),
+            )
+    except UsageError as error:
+        asked.discard((atlas.position(), wanted))
+        show_error(error)
+        return
+    _show_study(found, cohort or "everybody")
+
+
+def _show_study(found: ProgressionResult, cohort: str) -> None:
+    document = found.document()
+    (who, *tables) = section_of(document, "Summary").blocks
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.metric("Pairs of exams", len(found.study.pairs), width="content")
+        st.metric("Patients", found.study.pairs["patient_id"].nunique(), width="content")
+        st.metric(
+            "Noise floor",
+            f"{found.study.floor.threshold:.3f}",
+            help=f"1 − cosine, by {found.study.floor.source} of "
+            f"{found.study.floor.patients} patients",
+            width="content",
+        )
+    alt = str(who.content)
+    show_blocks([who, *tables], alt=alt, key="summary")
+    for title in ("Change", "Disease", "Before and after PCI", "Trajectories", "Years and events"):
+        show_section(section_of(document, title), alt=alt, key=title)
+    for title in ("Participants", "Protocol", "Provenance"):
+        with st.expander(title):
+            show_blocks(section_of(document, title).blocks, alt=alt, key=title)
+    offer_report(document, f"progression-{cohort}")
+
+
+show(acting())
