@@ -15,6 +15,8 @@ from dashboard.charts import chart
 from dashboard.session import literal
 
 _SHARES: Final = ("beyond",)
+_WORDS: Final = {"p": "p", "auc": "AUC", "sd": "SD", "se": "SE", "hr": "Hazard ratio"}
+"""Heads that are not their columns' names with a capital letter."""
 
 
 def section_of(document: Document, title: str) -> Section:
@@ -64,17 +66,13 @@ def show_blocks(blocks: Iterable[Block], *, alt: str, key: str) -> None:
 
 def show_table(table: pd.DataFrame) -> None:
     """Draw a table of a report: estimates with their limits, p as it is written."""
-    shown = _with_limits(table)
+    shown = _in_words(table)
     config: dict[str, Any] = {}
     for name in shown.columns:
-        label = str(name).replace("_", " ")
-        label = label[:1].upper() + label[1:]
-        if name in _SHARES:
-            config[name] = st.column_config.NumberColumn(label, format="percent")
-        elif pd.api.types.is_float_dtype(shown[name]):
-            config[name] = st.column_config.NumberColumn(label, format="%.3f")
-        else:
-            config[name] = label
+        words = str(name).replace("_", " ")
+        label = _WORDS.get(words, words[:1].upper() + words[1:])
+        is_number = pd.api.types.is_float_dtype(shown[name])
+        config[name] = st.column_config.NumberColumn(label, format="%.3f") if is_number else label
     st.dataframe(shown, hide_index=True, column_config=config)
 
 
@@ -110,8 +108,8 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _with_limits(table: pd.DataFrame) -> pd.DataFrame:
-    """Put limits into the cell of what stands left of them."""
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Put limits into the cell of what stands left of them, and write p and shares as one does."""
     shown: dict[str, Any] = {}
     for name in table.columns:
         if str(name).endswith("lower"):
@@ -123,6 +121,12 @@ def _with_limits(table: pd.DataFrame) -> pd.DataFrame:
             ]
         elif name == "p":
             shown[name] = [p_value(p) for p in table[name]]
-        elif not str(name).endswith("upper"):
+        elif name in _SHARES:
+            shown[name] = [f"{share:.0%}" for share in table[name]]
+        elif str(name).endswith("upper"):
+            continue
+        elif pd.api.types.is_numeric_dtype(table[name]):
             shown[name] = table[name]
+        else:
+            shown[name] = [str(value).replace("_", " ") for value in table[name]]
     return pd.DataFrame(shown)

@@ -20,6 +20,7 @@ _SIGNS: Final = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _LANES: Final = {"event": "events", "procedure": "procedures", "exam": "exams"}
 """From the bottom up: what led to an exam, what was done after it, the exam."""
 _LANE_SIGNS: Final = {"event": "x", "procedure": "triangle-up", "exam": "circle"}
+_EVENTS: Final = {"mi": "myocardial infarction", "hf_hospitalisation": "heart failure"}
 COURSES: Final = {"natural course": 1, "treated in between": 2}
 """As in the report of a cohort, so that both tell the courses apart alike: number of the colour."""
 _PAIR_COLUMNS: Final = (
@@ -118,9 +119,7 @@ def course(dated: pd.DataFrame, exams: pd.DataFrame, pairs: pd.DataFrame) -> go.
     if "lvef" in rows:
         _draw_lvef(figure, rows["lvef"], lvef)
     figure.update_xaxes(type="date")
-    styled(figure, height=110 + sum(heights.values()), left=100)
-    figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"}, margin={"t": 50})
-    return figure
+    return styled(figure, height=110 + sum(heights.values()), left=100)
 
 
 def trajectory(exams: pd.DataFrame, axes: Sequence[str], dated: pd.DataFrame) -> go.Figure:
@@ -154,16 +153,17 @@ def trajectory(exams: pd.DataFrame, axes: Sequence[str], dated: pd.DataFrame) ->
     figure.update_xaxes(type="date")
     figure.update_yaxes(title="standard deviations of all exams", zeroline=True)
     styled(figure)
-    figure.update_layout(legend={"y": 1.08, "yanchor": "bottom"}, margin={"t": 70})
+    figure.update_layout(legend={"y": 1.1})
     return figure
 
 
 def in_words(kind: str, what: str) -> str:
     """Return what was done or happened, as a reader would say it: ``PCI mid LAD``."""
     if kind != "procedure":
-        return what.replace("_", " ")
+        return _EVENTS.get(what, what.replace("_", " "))
     done, *segments = what.split()
-    return " ".join([done.upper(), ", ".join(SEGMENTS.get(each, each) for each in segments)])
+    where = ", ".join(SEGMENTS.get(each, each) for each in segments)
+    return f"{done.upper().replace('+', ' and ')} {where}".strip()
 
 
 def _draw_lanes(figure: go.Figure, row: int, dated: pd.DataFrame, exams: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from analytics.progression.study import FLOORS, Plan
+from analytics.progression.study import FloorChoice, Plan
 from analytics.report.course import course, in_words, pair_table, trajectory
 from angioatlas.atlas import Atlas
 from angioatlas.progression.course import PatientProgression
@@ -15,21 +15,17 @@ from angioatlas.progression.study import ProgressionResult
 from core.errors import UsageError
 from core.schema import Level
 from dashboard.charts import chart
-from dashboard.cine import Place, show_cines
 from dashboard.reports import offer_report, p_value, section_of, show_blocks, show_section
 from dashboard.session import acting, encoder, literal, remembered, show_error
+from dashboard.side_by_side import CHOICES, show_side_by_side
 
-_PARTS: Final = {"patient": "One patient", "population": "Population"}
+_PATIENT, _POPULATION = "One patient", "Population"
 _STUDY: Final = "study"
-_OF_A_PATIENT: Final = ("first", "then", "view")
-"""What the address says of one patient alone."""
-_MOST_CINES: Final = 3
-"""Of a view, side by side: each takes a moment to draw."""
 _MEASURED: Final = "measured progressions"
-_FLOOR_WORDS: Final = {
-    "auto": "Unchanged pairs, else halves",
-    "unchanged": "Unchanged pairs",
-    "halves": "Halves of exams",
+_FLOORS: Final[dict[str, FloorChoice]] = {
+    "automatic": "auto",
+    "unchanged pairs": "unchanged",
+    "halves of exams": "halves",
 }
 
 
@@ -38,9 +34,8 @@ def show(atlas: Atlas) -> None:
     st.title("Progression")
     part = st.segmented_control(
         "Part",
-        [*_PARTS],
-        format_func=_PARTS.get,
-        default="patient",
+        [_PATIENT, _POPULATION],
+        default=_PATIENT,
         required=True,
         key="part",
         bind="query-params",
@@ -49,7 +44,7 @@ def show(atlas: Atlas) -> None:
     if not atlas.holdings().encoders:
         st.info("Nothing is in the store yet.", icon=":material/inbox:")
         st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
-    elif part == "population":
+    elif part == _POPULATION:
         _population(atlas)
     elif uid := st.query_params.get(_STUDY):
         _patient(atlas, uid)
@@ -110,9 +105,8 @@ _AGAIN_COLUMNS: Final = {
 
 def _follow(study_uid: str | None) -> None:
     """Put a patient into the address, by an exam, or none; nothing of another one stays there."""
-    for name in _OF_A_PATIENT:
+    for name in CHOICES:
         st.session_state.pop(name, None)
-        st.query_params.pop(name, None)
     if study_uid is None:
         st.query_params.pop(_STUDY, None)
     else:
@@ -152,7 +146,9 @@ def _patient(atlas: Atlas, uid: str) -> None:
         st.caption("Up is worse; 0 is the mean of exams. Dotted lines: procedures.")
     for each in told.notes:
         st.caption(literal(f"{each[:1].upper()}{each[1:]}."))
-    _side_by_side(atlas, told.exams)
+    if len(told.exams):
+        st.subheader("Exams side by side")
+        show_side_by_side(atlas, told.exams)
     offer_report(found.document(), "patient-progression")
 
 
@@ -224,88 +220,6 @@ def _treatment(kinds: str) -> str:
     return kinds.upper().replace("+", " and ") or "none"
 
 
-def _side_by_side(atlas: Atlas, exams: pd.DataFrame) -> None:
-    """Show cines of one view at two exams, one beside the other."""
-    st.subheader("Exams side by side")
-    dates = {
-        str(number): f"Exam {number}, {date}"
-        for number, date in exams[["number", "date"]].itertuples(index=False)
-    }
-    uids = {
-        str(number): uid for number, uid in exams[["number", "study_uid"]].itertuples(index=False)
-    }
-    if not uids:
-        st.info("No exam of this patient has a date and a vector.", icon=":material/event_busy:")
-        return
-    numbers = [*uids]
-    left, right = st.columns(2)
-    chosen = []
-    for column, key, default in ((left, "first", max(len(numbers) - 2, 0)), (right, "then", -1)):
-        with column:
-            number = st.selectbox(
-                "Exam" if key == "first" else "Exam beside it",
-                numbers,
-                format_func=lambda each: dates[each],
-                index=default % len(numbers),
-                key=key,
-                bind="query-params",
-            )
-            st.page_link(
-                "views/case.py",
-                label="Open case",
-                icon=":material/open_in_full:",
-                query_params={"study": uids[number]},
-            )
-            chosen.append((column, dates[number], atlas.videos_of_study(uids[number])))
-    views = _views([videos for _, _, videos in chosen])
-    view = st.selectbox(
-        "View",
-        [*views],
-        format_func=lambda each: each if views[each] else f"{each} (one exam only)",
-        key="view",
-        bind="query-params",
-        width=320,
-    )
-    left, right = st.columns(2)
-    places = []
-    for column, (_, name, videos) in zip((left, right), chosen, strict=True):
-        with column:
-            places += _cines(name, [each for each in videos if each["view"] == view], view)
-    show_cines(atlas, places, height=384)
-
-
-def _views(exams: list[list[dict[str, Any]]]) -> dict[str, bool]:
-    """Return the views of exams, those that all of them have first, and whether they do."""
-    seen = [{each["view"] for each in videos if each["view"]} for videos in exams]
-    in_all = set.intersection(*seen)
-    return {
-        view: view in in_all
-        for view in sorted(set.union(*seen), key=lambda view: (view not in in_all, view))
-    }
-
-
-def _cines(exam: str, videos: list[dict[str, Any]], view: str | None) -> list[Place]:
-    """Draw the places of an exam's cines of a view."""
-    if not videos:
-        st.caption(f"{exam} has no cine of this view.")
-    places = []
-    for each in videos[:_MOST_CINES]:
-        at = st.empty()
-        angles = [
-            f"{name} {each[column]:+.0f}°"
-            for name, column in (
-                ("primary", "primary_angle_deg"),
-                ("secondary", "secondary_angle_deg"),
-            )
-            if each[column] is not None
-        ]
-        st.caption(" · ".join([*angles, f"{each['n_frames']} frames"]))
-        places.append(Place(each["sop_uid"], f"{exam}, {view}", at))
-    if len(videos) > _MOST_CINES:
-        st.caption(f"The first {_MOST_CINES} of {len(videos)} cines; the case has all of them.")
-    return places
-
-
 def _population(atlas: Atlas) -> None:
     """Measure a cohort, and show its report."""
     maps = atlas.maps()
@@ -322,10 +236,10 @@ def _population(atlas: Atlas) -> None:
         )
         floor = st.selectbox(
             "Noise floor",
-            FLOORS,
-            format_func=lambda each: _FLOOR_WORDS[each],
+            [*_FLOORS],
             key="floor",
             bind="query-params",
+            help="Automatic: of unchanged pairs where there are enough, else of halves of exams",
             width=260,
         )
         on_map = st.selectbox(
@@ -357,7 +271,7 @@ def _population(atlas: Atlas) -> None:
                 atlas,
                 wanted,
                 lambda: atlas.progression(
-                    Plan(floor), cohort=cohort, on_map=on_map, encoder=encoder()
+                    Plan(_FLOORS[floor]), cohort=cohort, on_map=on_map, encoder=encoder()
                 ),
             )
     except UsageError as error:
@@ -370,7 +284,7 @@ def _population(atlas: Atlas) -> None:
 def _show_study(found: ProgressionResult, cohort: str) -> None:
     document = found.document()
     (who, *tables) = section_of(document, "Summary").blocks
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, gap="large"):
         st.metric("Pairs of exams", len(found.study.pairs), width="content")
         st.metric("Patients", found.study.pairs["patient_id"].nunique(), width="content")
         st.metric(
