@@ -7,8 +7,8 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
-from analytics.progression.study import FloorChoice, Plan
 from analytics.report.course import course, in_words, pair_table, trajectory
+from analytics.report.document import Document
 from angioatlas.atlas import Atlas
 from angioatlas.progression.course import PatientProgression
 from angioatlas.progression.study import ProgressionResult
@@ -20,24 +20,23 @@ from dashboard.session import acting, encoder, literal, remembered, show_error
 from dashboard.side_by_side import CHOICES, show_side_by_side
 
 _PATIENT, _POPULATION = "One patient", "Population"
+_PART: Final = "part"
 _STUDY: Final = "study"
+_FOLLOWED: Final = "followed study"
 _MEASURED: Final = "measured progressions"
-_FLOORS: Final[dict[str, FloorChoice]] = {
-    "automatic": "auto",
-    "unchanged pairs": "unchanged",
-    "halves of exams": "halves",
-}
 
 
 def show(atlas: Atlas) -> None:
     """Draw the page."""
     st.title("Progression")
+    uid = st.query_params.get(_STUDY)
+    _arrive(uid)
     part = st.segmented_control(
         "Part",
         [_PATIENT, _POPULATION],
         default=_PATIENT,
         required=True,
-        key="part",
+        key=_PART,
         bind="query-params",
         label_visibility="collapsed",
     )
@@ -46,10 +45,19 @@ def show(atlas: Atlas) -> None:
         st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
     elif part == _POPULATION:
         _population(atlas)
-    elif uid := st.query_params.get(_STUDY):
+    elif uid:
         _patient(atlas, uid)
     else:
         _choose(atlas)
+
+
+def _arrive(uid: str | None) -> None:
+    """Where the address leads to another patient, let only what it says itself be chosen."""
+    if uid and uid != st.session_state.get(_FOLLOWED):
+        st.session_state[_FOLLOWED] = uid
+        for name in (_PART, *CHOICES):
+            if name not in st.query_params:
+                st.session_state.pop(name, None)
 
 
 def _choose(atlas: Atlas) -> None:
@@ -234,14 +242,6 @@ def _population(atlas: Atlas) -> None:
             help="With every exam of its patients: cohort create NAME --index every",
             width=260,
         )
-        floor = st.selectbox(
-            "Noise floor",
-            [*_FLOORS],
-            key="floor",
-            bind="query-params",
-            help="Automatic: of unchanged pairs where there are enough, else of halves of exams",
-            width=260,
-        )
         on_map = st.selectbox(
             "Follow on",
             [*maps["name"][maps["level"] == Level.STUDY.value]] if len(maps) else [],
@@ -252,7 +252,7 @@ def _population(atlas: Atlas) -> None:
             width=260,
         )
         pressed = st.button("Measure", type="primary", icon=":material/straighten:")
-    wanted = ("progression", cohort, floor, on_map, encoder())
+    wanted = ("progression", cohort, on_map, encoder())
     # What was measured once is shown again at once, until the store is another one.
     asked: set[Any] = st.session_state.setdefault(_MEASURED, set())
     if pressed:
@@ -270,28 +270,26 @@ def _population(atlas: Atlas) -> None:
             found = remembered(
                 atlas,
                 wanted,
-                lambda: atlas.progression(
-                    Plan(_FLOORS[floor]), cohort=cohort, on_map=on_map, encoder=encoder()
-                ),
+                lambda: atlas.progression(cohort=cohort, on_map=on_map, encoder=encoder()),
             )
     except UsageError as error:
         asked.discard((atlas.position(), wanted))
         show_error(error)
         return
-    _show_study(found, cohort or "everybody")
+    document = remembered(atlas, (*wanted, "document"), found.document)
+    _show_study(found, document, cohort or "everybody")
 
 
-def _show_study(found: ProgressionResult, cohort: str) -> None:
-    document = found.document()
+def _show_study(found: ProgressionResult, document: Document, cohort: str) -> None:
+    rates, floor = found.study.rates.set_index("group"), found.study.floor
     (who, *tables) = section_of(document, "Summary").blocks
     with st.container(horizontal=True, gap="large"):
-        st.metric("Pairs of exams", len(found.study.pairs), width="content")
-        st.metric("Patients", found.study.pairs["patient_id"].nunique(), width="content")
+        st.metric("Pairs of exams", int(rates.loc["all", "pairs"]), width="content")
+        st.metric("Patients", int(rates.loc["all", "patients"]), width="content")
         st.metric(
             "Noise floor",
-            f"{found.study.floor.threshold:.3f}",
-            help=f"1 − cosine, by {found.study.floor.source} of "
-            f"{found.study.floor.patients} patients",
+            f"{floor.threshold:.3f}",
+            help=f"1 − cosine, by {floor.source} of {floor.patients} patients",
             width="content",
         )
     alt = str(who.content)

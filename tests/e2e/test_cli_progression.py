@@ -35,8 +35,7 @@ def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path
     (change,) = told["changes"]
     assert (change["study_uid"], round(change["score"], 9)) == (uid, round(found["score"][0], 9))
     course = tmp_path / "course.html"
-    wanted = ("--report", course, "--store", store)
-    done = angioatlas(home, "progression", "patient", uid, *wanted)
+    done = angioatlas(home, "progression", "patient", uid, "--report", course, "--store", store)
     assert f"{course} written" in done.stdout
     assert course.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert uid in done.stdout

@@ -66,12 +66,22 @@ def test_exams_are_chosen_by_the_address(page, store):
     assert "Who came again" in _text(app)
 
 
+def test_a_link_to_a_patient_leads_there_from_a_population(page, store):
+    app = page(store, "progression", part="Population")
+    assert app.button[0].label == "Measure"
+    del app.query_params["part"]
+    app.query_params["study"] = Atlas.open(store).came_again()["study_uid"][0]
+    app.run()
+    assert not app.exception
+    assert "Exams side by side" in [each.value for each in app.subheader]
+
+
 def test_a_population_has_the_numbers_of_the_command(page, store, clean_environment):
-    app = page(store, "progression", part="Population", floor="halves of exams")
+    app = page(store, "progression", part="Population")
     assert not app.dataframe, "nothing long begins before it is asked for"
     app.button[0].click().run()
     assert not app.exception
-    told = as_json(clean_environment, "progression", "--floor", "halves", "--store", store)
+    told = as_json(clean_environment, "progression", "--store", store)
     assert [each.value for each in app.metric] == ["30", "30", f"{told['floor']['threshold']:.3f}"]
     rates, comparisons = (app.dataframe[i].value for i in range(2))
     assert rates["median_score"].tolist() == pytest.approx(
@@ -99,6 +109,21 @@ def test_without_second_exams_or_any_there_is_a_next_step(page, tmp_path):
     app = page(tmp_path / "once", "progression")
     assert "No patient has two exams" in _text(app)
     assert "Next step" in _text(app)
+
+
+def test_without_a_noise_floor_a_patient_is_shown_and_why_nothing_is_scored(page, tmp_path):
+    serial_store(tmp_path / "few", 4, seed=5, once=1)
+    atlas = Atlas.open(tmp_path / "few")
+    uid = atlas.came_again()["study_uid"][0]
+    app = page(tmp_path / "few", "progression", study=uid)
+    assert "are too few for a noise floor" in app.info[0].value
+    assert "score" not in app.dataframe[0].value
+    once = set(atlas.studies()["study_uid"]) - set(atlas.came_again()["study_uid"])
+    last = max(once, key=lambda each: int(each.split(".")[2]))
+    app = page(tmp_path / "few", "progression", study=last)
+    assert "Of this patient no two exams are known" in app.info[0].value
+    assert not app.dataframe
+    assert len(app.get("plotly_chart")) == 1
 
 
 def test_an_empty_store_has_a_next_step(page, tmp_path):
