@@ -70,7 +70,7 @@ def show(atlas: Atlas) -> None:
         if not without:
             raise
         show_error(error)
-        st.button("Use all of it again", on_click=st.query_params.pop, args=(_WITHOUT,))
+        st.button("Use all of it again", on_click=_use_all)
         return
     _show_reading(found, without)
     _show_hits(atlas, found)
@@ -112,6 +112,10 @@ def _invite() -> None:
 
 def _type(text: str) -> None:
     st.session_state["q"] = text
+    _use_all()
+
+
+def _use_all() -> None:
     st.query_params.pop(_WITHOUT, None)
 
 
