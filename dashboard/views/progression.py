@@ -154,7 +154,7 @@ def _patient(atlas: Atlas, uid: str) -> None:
         st.caption("Up is worse; 0 is the mean of exams. Dotted lines: procedures.")
     for each in told.notes:
         st.caption(literal(f"{each[:1].upper()}{each[1:]}."))
-    if len(told.exams):
+    if len(told.exams) > 1:
         st.subheader("Exams side by side")
         show_side_by_side(atlas, told.exams)
     offer_report(found.document(), "patient-progression")
@@ -284,8 +284,8 @@ def _show_study(found: ProgressionResult, document: Document, cohort: str) -> No
     whole, floor = found.study.rates.set_index("group").loc["all"], found.study.floor
     (who, *tables) = section_of(document, "Summary").blocks
     with st.container(horizontal=True, gap="large"):
-        st.metric("Pairs of exams", int(whole["pairs"]), width="content")
-        st.metric("Patients", int(whole["patients"]), width="content")
+        st.metric("Pairs of exams", str(whole["pairs"]), width="content")
+        st.metric("Patients", str(whole["patients"]), width="content")
         st.metric(
             "Noise floor",
             f"{floor.threshold:.3f}",
