@@ -28,6 +28,7 @@ from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
 from angioatlas.browse import Browsing
 from angioatlas.cohorts import opened
+from angioatlas.comparison.part import Comparing
 from angioatlas.embedding import Embedding
 from angioatlas.evaluation.part import Evaluation
 from angioatlas.identities import lookup_identity, map_file, store_identity
@@ -56,6 +57,7 @@ _READERS_S: Final = 30.0
 
 
 class Atlas(
+    Comparing,
     SurvivalStudies,
     LvefStudies,
     Probes,

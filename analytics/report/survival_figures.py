@@ -31,42 +31,35 @@ def incidence(
     names : sequence of str
         Of the groups.
     """
+    return _followed(curves, names, until, title="cumulative incidence").update_yaxes(
+        rangemode="tozero"
+    )
+
+
+def survival(curves: Mapping[int, Curve], *, until: float, names: Sequence[str]) -> go.Figure:
+    """Draw the survival of groups, by Kaplan and Meier, with the numbers at risk below.
+
+    Parameters
+    ----------
+    curves : mapping of int to Curve
+        By group.
+    until : float
+        Last day.
+    names : sequence of str
+        Of the groups.
+    """
+    return _followed(curves, names, until, title="without the event").update_yaxes(range=[0, 1.01])
+
+
+def _followed(
+    curves: Mapping[int, Curve], names: Sequence[str], until: float, *, title: str
+) -> go.Figure:
+    """Draw step functions of time with their bands, and the numbers at risk below."""
     figure = go.Figure()
     ticks = np.linspace(0, until, 6)
     for position, (group, curve) in enumerate(sorted(curves.items())):
-        shown = curve.time <= until
-        x = np.concatenate([[0.0], curve.time[shown], [until]])
-        y, low, high = (
-            np.concatenate([[0.0], each[shown], [curve.at(until)[column]]])
-            for column, each in ((0, curve.estimate), (2, curve.lower), (3, curve.upper))
-        )
-        name, colour = names[group], COLOURS[group]
-        band = fill(colour)
-        figure.add_scatter(
-            x=x,
-            y=high,
-            mode="lines",
-            line={"width": 0, "shape": "hv"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=x,
-            y=low,
-            mode="lines",
-            line={"width": 0, "shape": "hv"},
-            fill="tonexty",
-            fillcolor=band,
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            name=name,
-            line={"color": colour, "dash": DASHES[group], "shape": "hv"},
-        )
+        _draw_steps(figure, curve, until, names[group], COLOURS[group], DASHES[group])
+        _write_below(figure, -0.24 - 0.07 * position, names[group], COLOURS[group])
         for tick, left in zip(ticks, curve.left(ticks), strict=True):
             figure.add_annotation(
                 x=tick,
@@ -74,31 +67,50 @@ def incidence(
                 yref="paper",
                 text=f"{left:,}",
                 showarrow=False,
-                font={"color": colour, "size": 12},
+                font={"color": COLOURS[group], "size": 12},
             )
-        figure.add_annotation(
-            x=-0.05,
-            xref="paper",
-            xanchor="right",
-            y=-0.24 - 0.07 * position,
-            yref="paper",
-            text=name,
-            showarrow=False,
-            font={"color": colour, "size": 12},
-        )
+    _write_below(figure, -0.17, "at risk", GREY)
+    figure.update_xaxes(
+        title="days since the index exam", range=[0, until], tickvals=ticks, tickformat=",.0f"
+    )
+    figure.update_yaxes(title=title, tickformat=".0%")
+    widest = max(len(names[group]) for group in curves)
+    return styled(figure, bottom=90 + 26 * len(curves), left=max(120, 40 + 7 * widest))
+
+
+def _draw_steps(
+    figure: go.Figure, curve: Curve, until: float, name: str, colour: str, dash: str
+) -> None:
+    shown = curve.time <= until
+    x = np.concatenate([[0.0], curve.time[shown], [until]])
+    y, low, high = (
+        np.concatenate([[curve.start], each[shown], [curve.at(until)[column]]])
+        for column, each in ((0, curve.estimate), (2, curve.lower), (3, curve.upper))
+    )
+    edge = {
+        "x": x,
+        "mode": "lines",
+        "line": {"width": 0, "shape": "hv"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    figure.add_scatter(y=high, **edge)
+    figure.add_scatter(y=low, fill="tonexty", fillcolor=fill(colour), **edge)
+    line = {"color": colour, "dash": dash, "shape": "hv"}
+    figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line)
+
+
+def _write_below(figure: go.Figure, y: float, text: str, colour: str) -> None:
     figure.add_annotation(
         x=-0.05,
         xref="paper",
         xanchor="right",
-        y=-0.17,
+        y=y,
         yref="paper",
-        text="at risk",
+        text=text,
         showarrow=False,
-        font={"color": GREY, "size": 12},
+        font={"color": colour, "size": 12},
     )
-    figure.update_xaxes(title="days since the index exam", range=[0, until], tickvals=ticks)
-    figure.update_yaxes(title="cumulative incidence", rangemode="tozero", tickformat=".0%")
-    return styled(figure, bottom=90 + 26 * len(curves), left=120)
 
 
 def calibration(found: Mapping[str, Calibration]) -> go.Figure:

@@ -1,0 +1,175 @@
+"""The report of cohorts that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analytics.balance import CONVENTION, Balance
+from analytics.endpoints import Endpoint
+from analytics.report import survival_figures as figures
+from analytics.report.blocks import facts, with_limits
+from analytics.report.document import Block, Document, Section
+from analytics.survival.groups import Fates
+from analytics.survival.log_rank import LogRank
+
+MEANING: Final = (
+    "Who is in each group, and what became of them: a description. Groups that differ in what "
+    "became of them may differ for any of the reasons that the characteristics show, and for "
+    "others that they do not."
+)
+_LINES: Final = (
+    "With the numbers of patients at risk; bands are pointwise 95 % intervals. Drawn while a tenth "
+    "of a group is followed."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What is reported.
+
+    Attributes
+    ----------
+    groups : sequence of mapping
+        What describes each group.
+    endpoint : Endpoint
+    balance : Balance
+    outcomes : Fates or None
+    not_told : str or None
+        Why there are none.
+    excluded : DataFrame
+        group, reason, patients.
+    notes : tuple of str
+    provenance : mapping
+    """
+
+    groups: Sequence[Mapping[str, Any]]
+    endpoint: Endpoint
+    balance: Balance
+    outcomes: Fates | None
+    not_told: str | None
+    excluded: pd.DataFrame
+    notes: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+
+def cohorts_report(told: Compared) -> Document:
+    """Return the report."""
+    notes = [Block(f"{each[0].upper()}{each[1:]}.") for each in told.notes]
+    groups = pd.DataFrame(told.groups)
+    shown = groups.assign(cohort_id=groups["cohort_id"].str[:12])
+    return Document(
+        title=f"Cohorts compared: {', '.join(told.balance.groups)}",
+        subtitle=MEANING,
+        sections=[
+            Section("Groups", [Block(shown), *notes]),
+            Section("Characteristics", [Block(told.balance.table(), CONVENTION)]),
+            _outcomes(told),
+            Section("Provenance", [Block(facts(told.provenance))]),
+        ],
+        data={
+            "meaning": MEANING,
+            "groups": groups,
+            "notes": list(told.notes),
+            "characteristics": told.balance.rows,
+            "differences": told.balance.differences,
+            "endpoint": vars(told.endpoint),
+            "outcomes": _as_data(told.outcomes),
+            "not_told": told.not_told,
+            "excluded": told.excluded,
+            "provenance": dict(told.provenance),
+        },
+    )
+
+
+def survival_figure(outcomes: Fates) -> go.Figure:
+    """Draw the survival of every group, by Kaplan and Meier."""
+    curves = {i: each.survival for i, each in enumerate(outcomes.groups.values())}
+    return figures.survival(curves, until=outcomes.until, names=[*outcomes.groups])
+
+
+def incidence_figure(outcomes: Fates) -> go.Figure:
+    """Draw the cumulative incidence of every group, by Aalen and Johansen."""
+    curves = {i: each.incidence for i, each in enumerate(outcomes.groups.values())}
+    return figures.incidence(curves, until=outcomes.until, names=[*outcomes.groups])
+
+
+def risks_table(outcomes: Fates) -> pd.DataFrame:
+    """Return the groups at the horizons, estimates in percent with their intervals."""
+    rows = outcomes.horizons
+    told = {
+        name: [
+            "–" if pd.isna(row[0]) else with_limits(*(100 * row), digits=1)
+            for row in rows[[name, f"{name}_lower", f"{name}_upper"]].to_numpy(float)
+        ]
+        for name in ("survival", "incidence")
+    }
+    return pd.DataFrame(
+        {
+            "group": rows["group"],
+            "days": rows["horizon_days"].astype(str),
+            "at risk": rows["at_risk"],
+            "events": rows["events"],
+            "competing": rows["competing"],
+            "Kaplan-Meier, %": told["survival"],
+            "incidence, %": told["incidence"],
+        }
+    )
+
+
+def tested(test: LogRank | None) -> str:
+    """Tell the log-rank test in words."""
+    if test is None:
+        return "No log-rank test."
+    p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
+    degrees = f"{test.df} degree{'s' if test.df > 1 else ''} of freedom"
+    return f"Log-rank test of all groups: chi² {test.chi2:.2f}, {degrees}, {p}."
+
+
+def _outcomes(told: Compared) -> Section:
+    title = told.endpoint.name.upper() if told.endpoint.name == "mace" else told.endpoint.name
+    found = told.outcomes
+    if found is None:
+        return Section("Outcomes", [Block(f"Not told: {told.not_told}.")])
+    left_out = (
+        [Block(told.excluded, "Patients without follow-up, who count above and not here")]
+        if len(told.excluded)
+        else []
+    )
+    return Section(
+        "Outcomes",
+        [
+            Block(
+                f"{title}: the first of {', '.join(told.endpoint.components)}. Time runs in days "
+                "from the index exam. Other deaths, and those of unknown cause, are competing "
+                "events: Kaplan-Meier counts them as censored, the cumulative incidence does not."
+            ),
+            Block(_in_words(found.summary()), "Follow-up: median by reversed Kaplan-Meier"),
+            Block(f"{tested(found.test)} {' '.join(f'{each}.' for each in found.notes)}".strip()),
+            Block(risks_table(found), "95 % intervals in brackets; at risk until just before"),
+            Block(survival_figure(found), f"Survival without the event. {_LINES}"),
+            Block(incidence_figure(found), f"Cumulative incidence. {_LINES}"),
+            *left_out,
+        ],
+    )
+
+
+def _in_words(summary: pd.DataFrame) -> pd.DataFrame:
+    limits = summary.columns.isin(["follow_up_lower", "follow_up_upper"])
+    return summary.loc[:, ~limits].rename(columns={"follow_up_days": "median_follow_up_days"})
+
+
+def _as_data(outcomes: Fates | None) -> dict[str, Any] | None:
+    if outcomes is None:
+        return None
+    return {
+        "groups": outcomes.summary(),
+        "horizons": outcomes.horizons,
+        "log_rank": vars(outcomes.test) if outcomes.test else None,
+        "notes": list(outcomes.notes),
+        "curves": outcomes.steps(),
+    }

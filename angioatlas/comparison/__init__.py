@@ -1,0 +1,1 @@
+"""Comparing cohorts of a store."""
