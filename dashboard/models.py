@@ -25,6 +25,12 @@ _LIMITS: Final = (
     "own.",
     "Gaps among clinical predictors are filled as in training, and a prediction says which.",
 )
+_WHOM: Final = {
+    "exams": "exams",
+    "patients": "patients",
+    "events": "events",
+    "competing": "competing events",
+}
 _COLUMNS: Final = {
     "name": "Name",
     "endpoint": "Endpoint",
@@ -127,7 +133,9 @@ def _common(model: ModelFacts) -> dict[str, str]:
     clinical = f": {', '.join(model.clinical)}" if model.clinical else ""
     encoder = f"; embeddings of {model.encoder_id}" if model.encoder_id else "; no embeddings"
     cohort = model.cohort or f"a cohort that is not saved, {model.cohort_id[:12]}"
-    numbers = ", ".join(f"{n:,} {what}" for what, n in model.fitted_to.items())
+    # Kept in the order of the alphabet.
+    whom = [each for each in _WHOM if each in model.fitted_to]
+    numbers = ", ".join(f"{model.fitted_to[each]:,} {_WHOM[each]}" for each in whom)
     saved = f"{model.created_at:%Y-%m-%d %H:%M}" if model.created_at else "not known"
     made = ", ".join(f"{name} {version}" for name, version in model.made_with.items())
     return {

@@ -102,7 +102,9 @@ def show_outcomes(atlas: Atlas) -> None:
             found = remembered(
                 atlas,
                 ("outcomes", *names, ids, endpoint, horizons),
-                lambda: atlas.outcomes(next(iter(names), None), endpoint=endpoint, horizons=horizons),
+                lambda: atlas.outcomes(
+                    next(iter(names), None), endpoint=endpoint, horizons=horizons
+                ),
             )
     _show_groups(atlas, found, curve == _SURVIVAL)
 
@@ -156,8 +158,8 @@ _FOLLOWED: Final = {
         "Expected events", format="%.1f", help="Had all groups one hazard"
     ),
     "follow_up_days": st.column_config.NumberColumn("Median follow-up, days", format="%.0f"),
-    "follow_up_lower": st.column_config.NumberColumn("lower", format="%.0f"),
-    "follow_up_upper": st.column_config.NumberColumn("upper", format="%.0f"),
+    "follow_up_lower": st.column_config.NumberColumn("Lower", format="%.0f"),
+    "follow_up_upper": st.column_config.NumberColumn("Upper", format="%.0f"),
 }
 
 
@@ -224,7 +226,9 @@ def _show_alike(atlas: Atlas, found: OutcomesLike) -> None:
     for section in document.sections:
         if section.title == "Answer":
             st.caption("Cumulative incidence; 95 % intervals in brackets")
-            show_table(next(b.content for b in section.blocks if isinstance(b.content, pd.DataFrame)))
+            show_table(
+                next(b.content for b in section.blocks if isinstance(b.content, pd.DataFrame))
+            )
     st.caption("Who they are, without weights, beside the cohort")
     show_table(found.participants)
     for each in found.notes:

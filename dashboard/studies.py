@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -32,6 +32,15 @@ class Chosen(NamedTuple):
 
     name: str | None
     cohort_id: str | None
+
+
+class Figure(NamedTuple):
+    """A main figure: what it is called, how much, what belongs to it, and what it means."""
+
+    label: str
+    value: str
+    below: str
+    about: str
 
 
 class Predictors(NamedTuple):
@@ -160,22 +169,32 @@ def _without_rows(error: AtlasError) -> AtlasError:
     )
 
 
-def show_figures(rows: Iterable[tuple[str, Sequence[tuple[str, str, str, str]]]]) -> None:
-    """Show the main figures of each set of predictors: label, value, what stands below, help."""
-    for name, figures in rows:
-        st.markdown(f"**Predictors: {literal(name)}**")
-        with st.container(horizontal=True):
-            for label, value, below, about in figures:
-                st.metric(
-                    label,
-                    value.replace("-", "−"),
-                    below.replace(" -", " −") or None,
-                    delta_color="off",
-                    delta_arrow="off",
-                    help=about,
-                    border=True,
-                    width=212,
-                )
+def show_figures(rows: Sequence[tuple[str, Sequence[Figure]]]) -> None:
+    """Show the main figures of each set of predictors; several sets side by side as a table."""
+    if len(rows) > 1:
+        told = [
+            {"Predictors": name, **{each.label: f"{each.value} ({each.below})" for each in figures}}
+            for name, figures in rows
+        ]
+        config = {
+            each.label: st.column_config.Column(help=each.about)
+            for _, figures in rows
+            for each in figures
+        }
+        st.dataframe(told, hide_index=True, column_config=config)
+        return
+    with st.container(horizontal=True):
+        for each in rows[0][1]:
+            st.metric(
+                each.label,
+                each.value,
+                each.below,
+                delta_color="off",
+                delta_arrow="off",
+                help=each.about,
+                border=True,
+                width=182,
+            )
 
 
 def show_sections(document: Document, titles: Sequence[str], *, numbers: str) -> None:
@@ -247,4 +266,9 @@ def offer_report(document: Document, name: str) -> None:
 def with_limits(row: Any, name: str, *, digits: int = 2) -> tuple[str, str]:
     """Tell an estimate and its interval of a row with NAME, NAME_lower and NAME_upper."""
     low, high = row[f"{name}_lower"], row[f"{name}_upper"]
-    return f"{row[name]:.{digits}f}", f"95 % {low:.{digits}f} to {high:.{digits}f}"
+    return signed(row[name], digits), f"95 % {signed(low, digits)} to {signed(high, digits)}"
+
+
+def signed(value: float, digits: int) -> str:
+    """Tell a number; below zero with a minus sign, which is no hyphen."""
+    return f"{value:.{digits}f}".replace("-", "−")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from dashboard.models import estimate, offer_to_save, show_models
 from dashboard.session import acting, encoder, literal, remembered, show_error
 from dashboard.studies import (
     Chosen,
+    Figure,
     cohort_choice,
     fitted,
     in_store,
@@ -20,10 +21,12 @@ from dashboard.studies import (
     predictor_choice,
     show_figures,
     show_sections,
+    signed,
     with_limits,
 )
 
 if TYPE_CHECKING:
+    from analytics.lvef.validation import Verdict
     from angioatlas.lvef.ask import LvefQuestion
     from angioatlas.lvef.study import LvefResult
 
@@ -104,50 +107,12 @@ def _question(atlas: Atlas) -> tuple[Chosen, LvefQuestion, bool]:
 
 def _show_result(atlas: Atlas, result: LvefResult) -> None:
     study = result.study
-    rows = []
-    for (name, verdict), (_, row) in zip(
-        study.verdicts.items(), study.summary().iterrows(), strict=True
-    ):
-        error, limits = with_limits(row, "mae", digits=1)
-        figures = [
-            (
-                "Mean absolute error",
-                f"{error} %",
-                f"{limits} %",
-                "Of people whom the model had not seen, in percent of ejection.",
-            ),
-            (
-                "Error of the mean",
-                f"{row['mae_of_mean']:.1f} %",
-                "the same said of everybody",
-                "The error of saying the training side's mean of everybody.",
-            ),
-            (
-                "Bias",
-                f"{row['bias']:+.1f} %",
-                f"limits {row['lower']:.0f} to {row['upper']:.0f} %",
-                "Predicted − measured, with limits of agreement: bias ± 1.96 standard deviations "
-                "(Bland and Altman).",
-            ),
-        ]
-        areas = verdict.measures[verdict.measures["measure"] == "auc"]
-        for _, area in areas.iterrows():
-            told = f"95 % {area['lower']:.2f} to {area['upper']:.2f}"
-            about = f"How well those below {area['at']:g} % are told from the others; 0.5 is chance."
-            figures.append(
-                (f"AUC below {area['at']:g} %", f"{area['estimate']:.2f}", told, about)
-            )
-        inside = verdict.measure("coverage", 0.9)
-        width = verdict.measure("width", 0.9)
-        figures.append(
-            (
-                "In the 90 % interval",
-                f"{100 * inside['estimate']:.0f} %",
-                f"{width['estimate']:.0f} % wide",
-                "Share of people whose measured value lies in the conformal interval.",
-            )
+    rows = [
+        (name, _figures(verdict, row))
+        for (name, verdict), (_, row) in zip(
+            study.verdicts.items(), study.summary().iterrows(), strict=True
         )
-        rows.append((name, figures))
+    ]
     verdict = study.first
     st.subheader("How good the predictions are")
     st.markdown(
@@ -167,9 +132,59 @@ def _show_result(atlas: Atlas, result: LvefResult) -> None:
             kind="lvef",
         )
     numbers = "; ".join(
-        f"{name}: mean absolute error {figures[0][1]} ({figures[0][2]})" for name, figures in rows
+        f"{name}: mean absolute error {figures[0].value} ({figures[0].below})"
+        for name, figures in rows
     )
     show_sections(document, _SECTIONS, numbers=numbers)
+
+
+def _figures(verdict: Verdict, row: Any) -> list[Figure]:
+    """Return the main figures of a set of predictors and its row of `LvefStudy.summary`."""
+    error, limits = with_limits(row, "mae", digits=1)
+    inside, width = (verdict.measure(name, 0.9) for name in ("coverage", "width"))
+    areas = verdict.measures[verdict.measures["measure"] == "auc"]
+    return [
+        Figure(
+            "Mean absolute error",
+            f"{error} %",
+            f"{limits} %",
+            "Of people whom the model had not seen, in percent of ejection.",
+        ),
+        Figure(
+            "Error of the mean",
+            f"{row['mae_of_mean']:.1f} %",
+            "one value for all",
+            "The error of who says the training side's mean of everybody.",
+        ),
+        Figure(
+            "Bias",
+            f"{signed(row['bias'], 1)} %",
+            f"limits {signed(row['lower'], 0)} to {signed(row['upper'], 0)} %",
+            "Predicted − measured, with limits of agreement: bias ± 1.96 standard deviations "
+            "(Bland and Altman).",
+        ),
+        *(
+            Figure(
+                f"AUC below {area['at']:g} %",
+                *with_limits(
+                    {
+                        "auc": area["estimate"],
+                        "auc_lower": area["lower"],
+                        "auc_upper": area["upper"],
+                    },
+                    "auc",
+                ),
+                f"How well those below {area['at']:g} % are told from the others; 0.5 is chance.",
+            )
+            for _, area in areas.iterrows()
+        ),
+        Figure(
+            "In the 90 % interval",
+            f"{100 * inside['estimate']:.0f} %",
+            f"{width['estimate']:.0f} % wide",
+            "Share of people whose measured value lies in the conformal interval.",
+        ),
+    ]
 
 
 def _show_exam(atlas: Atlas, uid: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from dashboard.outcomes import endpoint_choice, horizon_choice, show_alike, show
 from dashboard.session import acting, encoder, literal, remembered
 from dashboard.studies import (
     Chosen,
+    Figure,
     cohort_choice,
     fitted,
     in_store,
@@ -20,6 +21,7 @@ from dashboard.studies import (
     predictor_choice,
     show_figures,
     show_sections,
+    signed,
     with_limits,
 )
 
@@ -101,49 +103,7 @@ def _question(atlas: Atlas) -> tuple[Chosen, SurvivalQuestion, bool]:
 
 def _show_result(atlas: Atlas, result: SurvivalResult) -> None:
     study = result.study
-    rows = []
-    for _, row in study.summary().iterrows():
-        c, c_limits = with_limits(row, "c")
-        area, area_limits = with_limits(row, "auc")
-        days = f"{row['horizon_days']:.0f} days"
-        rows.append(
-            (
-                row["predictors"],
-                [
-                    (
-                        "Harrell's C",
-                        c,
-                        c_limits,
-                        "Of two people, how often the one with the earlier event has the higher "
-                        "predicted risk; 0.5 is chance.",
-                    ),
-                    (
-                        f"AUC at {days}",
-                        area,
-                        area_limits,
-                        "The same of those with an event until then and those followed without.",
-                    ),
-                    (
-                        "Observed : expected",
-                        f"{row['observed_to_expected']:.2f}",
-                        f"at {days}; 1 is right",
-                        "Above 1 the predicted risks are too low.",
-                    ),
-                    (
-                        "Calibration slope",
-                        f"{row['slope']:.2f}",
-                        f"at {days}; 1 is right",
-                        "Below 1 the predicted risks are too extreme.",
-                    ),
-                    (
-                        "Brier score",
-                        f"{row['brier']:.3f}",
-                        f"at {days}; 0 is best",
-                        "Mean squared error of the predicted risk.",
-                    ),
-                ],
-            )
-        )
+    rows = [(row["predictors"], _figures(row)) for _, row in study.summary().iterrows()]
     verdict = study.first
     st.subheader("How good the predictions are")
     st.markdown(
@@ -164,8 +124,44 @@ def _show_result(atlas: Atlas, result: SurvivalResult) -> None:
             lambda name, of: atlas.save_survival_model(result, name, of),
             kind="survival",
         )
-    numbers = "; ".join(f"{name}: C {own[0][1]} ({own[0][2]})" for name, own in rows)
+    numbers = "; ".join(f"{name}: C {own[0].value} ({own[0].below})" for name, own in rows)
     show_sections(document, _SECTIONS, numbers=numbers)
+
+
+def _figures(row: Any) -> list[Figure]:
+    """Return the main figures of a row of `SurvivalStudy.summary`."""
+    days = f"{row['horizon_days']:.0f} days"
+    return [
+        Figure(
+            "Harrell's C",
+            *with_limits(row, "c"),
+            "Of two people, how often the one with the earlier event has the higher predicted "
+            "risk; 0.5 is chance.",
+        ),
+        Figure(
+            f"AUC at {days}",
+            *with_limits(row, "auc"),
+            "The same of those with an event until then and those followed without; 0.5 is chance.",
+        ),
+        Figure(
+            "Observed : expected",
+            signed(row["observed_to_expected"], 2),
+            f"at {days}; 1 is right",
+            "Above 1 the predicted risks are too low.",
+        ),
+        Figure(
+            "Calibration slope",
+            signed(row["slope"], 2),
+            f"at {days}; 1 is right",
+            "Below 1 the predicted risks are too extreme.",
+        ),
+        Figure(
+            "Brier score",
+            signed(row["brier"], 3),
+            f"at {days}; 0 is best",
+            "Mean squared error of the predicted risk.",
+        ),
+    ]
 
 
 def _about(model: ModelFacts) -> dict[str, str]:
