@@ -15,7 +15,8 @@ from core.errors import UsageError
 
 CONVENTION: Final = (
     "SMD: the standardised mean difference, which does not grow with the size of the groups; 0.1 "
-    "or more is often called imbalance. Of more than two groups the largest of all pairs is told."
+    "or more is often called imbalance. Of more than two groups the largest of all pairs is told. "
+    "inf: groups differ, and neither varies."
 )
 YES: Final = "yes"
 """The level of a truth value that is counted."""
@@ -107,7 +108,7 @@ def balance(groups: Mapping[str, pd.DataFrame]) -> Balance:
             f"{len(groups)} groups to compare, {len(empty)} of them of nobody",
             "compare two groups or more, each with members",
         )
-    whole = pd.concat([*groups.values()], keys=[*groups], names=["group", None])
+    whole = pd.concat({name: table.reset_index(drop=True) for name, table in groups.items()})
     rows: list[dict[str, Any]] = []
     pairs: list[tuple[Any, ...]] = []
     for name in whole.columns:
@@ -208,7 +209,7 @@ def _described(parts: Mapping[str, pd.Series]) -> Iterator[dict[str, Any]]:
             row["missing"] = len(column) - len(known)
             if of_levels and level is not None:
                 count = int(
-                    known.sum() if level == YES and _is_truth(every) else sum(known == level)
+                    known.sum() if level == YES and _is_truth(every) else (known == level).sum()
                 )
                 yield row | {"count": count, "share": count / len(known) if len(known) else np.nan}
             else:

@@ -91,9 +91,7 @@ def alike_report(found: Alike, asked: Asked) -> Document:
 
 def curves(found: Alike) -> go.Figure:
     """Draw the cumulative incidence of the neighbours and of the cohort."""
-    return figures.incidence(
-        {0: found.curve, 1: found.everybody}, until=found.until, names=NAMES
-    ).update_layout(margin={"l": 160}, legend={"traceorder": "normal"})
+    return figures.incidence({0: found.curve, 1: found.everybody}, until=found.until, names=NAMES)
 
 
 def protocol_in_words(found: Alike, asked: Asked) -> list[str]:

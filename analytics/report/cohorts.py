@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analytics.balance import CONVENTION, Balance
 from analytics.endpoints import Endpoint
 from analytics.report import survival_figures as figures
-from analytics.report.blocks import facts, with_limits
+from analytics.report.blocks import facts
 from analytics.report.document import Block, Document, Section
+from analytics.survival.curves import Floats
 from analytics.survival.groups import Fates
-from analytics.survival.log_rank import LogRank
 
 MEANING: Final = (
     "Who is in each group, and what became of them: a description. Groups that differ in what "
@@ -24,7 +25,7 @@ MEANING: Final = (
 )
 _LINES: Final = (
     "With the numbers of patients at risk; bands are pointwise 95 % intervals. Drawn while a tenth "
-    "of a group is followed."
+    "of all patients is followed."
 )
 
 
@@ -98,12 +99,29 @@ def incidence_figure(outcomes: Fates) -> go.Figure:
     return figures.incidence(curves, until=outcomes.until, names=[*outcomes.groups])
 
 
+def followed_table(outcomes: Fates) -> pd.DataFrame:
+    """Return how many of each group were followed, for how long, and how it ended."""
+    rows = outcomes.summary()
+    days = rows[["follow_up_days", "follow_up_lower", "follow_up_upper"]].to_numpy(float)
+    told = {
+        "group": rows["group"],
+        "patients": rows["patients"],
+        "events": rows["events"],
+        "expected": rows["expected_events"].map("{:.1f}".format),
+        "competing": rows["competing"],
+        "median follow-up, days": [_limited(row, digits=0) for row in days],
+    }
+    if outcomes.test is None:
+        del told["expected"]
+    return pd.DataFrame(told)
+
+
 def risks_table(outcomes: Fates) -> pd.DataFrame:
     """Return the groups at the horizons, estimates in percent with their intervals."""
     rows = outcomes.horizons
     told = {
         name: [
-            "–" if pd.isna(row[0]) else with_limits(*(100 * row), digits=1)
+            _limited(100 * row, digits=1)
             for row in rows[[name, f"{name}_lower", f"{name}_upper"]].to_numpy(float)
         ]
         for name in ("survival", "incidence")
@@ -121,13 +139,14 @@ def risks_table(outcomes: Fates) -> pd.DataFrame:
     )
 
 
-def tested(test: LogRank | None) -> str:
-    """Tell the log-rank test in words."""
+def tested(outcomes: Fates) -> str:
+    """Tell the log-rank test in words, or why there is none."""
+    test = outcomes.test
     if test is None:
-        return "No log-rank test."
+        return " ".join(f"{each[0].upper()}{each[1:]}." for each in outcomes.notes)
     p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3f}"
     degrees = f"{test.df} degree{'s' if test.df > 1 else ''} of freedom"
-    return f"Log-rank test of all groups: chi² {test.chi2:.2f}, {degrees}, {p}."
+    return f"Log-rank test that all groups have one hazard: chi² {test.chi2:.2f}, {degrees}, {p}."
 
 
 def _outcomes(told: Compared) -> Section:
@@ -148,8 +167,8 @@ def _outcomes(told: Compared) -> Section:
                 "from the index exam. Other deaths, and those of unknown cause, are competing "
                 "events: Kaplan-Meier counts them as censored, the cumulative incidence does not."
             ),
-            Block(_in_words(found.summary()), "Follow-up: median by reversed Kaplan-Meier"),
-            Block(f"{tested(found.test)} {' '.join(f'{each}.' for each in found.notes)}".strip()),
+            Block(followed_table(found), "Median follow-up by reversed Kaplan-Meier"),
+            Block(tested(found)),
             Block(risks_table(found), "95 % intervals in brackets; at risk until just before"),
             Block(survival_figure(found), f"Survival without the event. {_LINES}"),
             Block(incidence_figure(found), f"Cumulative incidence. {_LINES}"),
@@ -158,9 +177,10 @@ def _outcomes(told: Compared) -> Section:
     )
 
 
-def _in_words(summary: pd.DataFrame) -> pd.DataFrame:
-    limits = summary.columns.isin(["follow_up_lower", "follow_up_upper"])
-    return summary.loc[:, ~limits].rename(columns={"follow_up_days": "median_follow_up_days"})
+def _limited(row: Floats, *, digits: int) -> str:
+    """Tell an estimate with its limits, as far as they are known."""
+    value, low, high = ("–" if np.isnan(each) else f"{each:.{digits}f}" for each in row)
+    return value if value == "–" else f"{value} ({low} to {high})"
 
 
 def _as_data(outcomes: Fates | None) -> dict[str, Any] | None:

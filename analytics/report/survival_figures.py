@@ -14,6 +14,9 @@ from analytics.survival.curves import Curve
 from analytics.survival.validation import Validation
 
 GROUP_NAMES: Final = ("low", "middle", "high")
+_TICKS: Final = (1, 7, 30, 90, 180, 365, 730, 1825)
+"""Days between two ticks."""
+_MOST_TICKS: Final = 6
 _GROUPS: Final = tuple(f"{name} risk" for name in GROUP_NAMES)
 
 
@@ -56,7 +59,8 @@ def _followed(
 ) -> go.Figure:
     """Draw step functions of time with their bands, and the numbers at risk below."""
     figure = go.Figure()
-    ticks = np.linspace(0, until, 6)
+    step = next((each for each in _TICKS if until / each <= _MOST_TICKS), _TICKS[-1])
+    ticks = np.arange(0, until + 1, step)
     for position, (group, curve) in enumerate(sorted(curves.items())):
         _draw_steps(figure, curve, until, names[group], COLOURS[group], DASHES[group])
         _write_below(figure, -0.24 - 0.07 * position, names[group], COLOURS[group])
@@ -71,20 +75,24 @@ def _followed(
             )
     _write_below(figure, -0.17, "at risk", GREY)
     figure.update_xaxes(
-        title="days since the index exam", range=[0, until], tickvals=ticks, tickformat=",.0f"
+        title="days since the index exam", range=[0, until], tickvals=ticks, tickformat=",d"
     )
     figure.update_yaxes(title=title, tickformat=".0%")
     widest = max(len(names[group]) for group in curves)
-    return styled(figure, bottom=90 + 26 * len(curves), left=max(120, 40 + 7 * widest))
+    styled(figure, bottom=90 + 26 * len(curves), left=max(120, 40 + 7 * widest))
+    # Bands turn the order of the legend round.
+    return figure.update_layout(margin={"t": 40}, legend={"traceorder": "normal", "y": 1.14})
 
 
 def _draw_steps(
     figure: go.Figure, curve: Curve, until: float, name: str, colour: str, dash: str
 ) -> None:
     shown = curve.time <= until
-    x = np.concatenate([[0.0], curve.time[shown], [until]])
+    # What would come after the last follow-up is not known.
+    end = min(until, float(curve.time[-1]))
+    x = np.concatenate([[0.0], curve.time[shown], [end]])
     y, low, high = (
-        np.concatenate([[curve.start], each[shown], [curve.at(until)[column]]])
+        np.concatenate([[curve.start], each[shown], [curve.at(end)[column]]])
         for column, each in ((0, curve.estimate), (2, curve.lower), (3, curve.upper))
     )
     edge = {

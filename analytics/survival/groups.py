@@ -17,8 +17,8 @@ from analytics.survival.times import CENSORED, EVENT, Times
 from core.errors import UsageError
 
 SHOWN_AT_RISK: Final = 0.1
-"""A curve is drawn while this share of a group is followed: what comes after is of a few
-patients (Pocock, Clayton and Altman, Lancet 2002;359:1686)."""
+"""Curves are drawn while this share of all patients is followed: what comes after is of a few
+(Pocock, Clayton and Altman, Lancet 2002;359:1686)."""
 
 
 @final
@@ -79,11 +79,6 @@ class Followed:
             "incidence_upper": incidence[3],
         }
 
-    def shown_until(self) -> float:
-        """Return the last time at which `SHOWN_AT_RISK` of the group are followed."""
-        at_risk = self.survival.at_risk
-        return float(self.survival.time[at_risk >= SHOWN_AT_RISK * at_risk[0]][-1])
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -127,9 +122,10 @@ class Fates:
 
     @property
     def until(self) -> float:
-        """How far curves are drawn: see `SHOWN_AT_RISK`; not less far than the first horizon."""
-        longest = max(each.shown_until() for each in self.groups.values())
-        return max(longest, float(self.horizons["horizon_days"].min()))
+        """How far curves are drawn: see `SHOWN_AT_RISK`; no less far than the first horizon."""
+        everybody = np.sort(np.concatenate([each.times.time for each in self.groups.values()]))
+        longest = everybody[-int(np.ceil(SHOWN_AT_RISK * len(everybody)))]
+        return max(float(longest), float(self.horizons["horizon_days"].min()))
 
     def summary(self) -> pd.DataFrame:
         """Return a row a group: who was followed, how it ended, and what the test expected.
@@ -210,8 +206,8 @@ def compare_groups(
 def _tested(groups: Mapping[str, Times], shared: int) -> tuple[LogRank | None, tuple[str, ...]]:
     if shared:
         return None, (
-            f"{shared:,} patients are in more than one group: the groups are not independent, "
-            "and no log-rank test is given",
+            f"groups that share patients ({shared:,} here) are not independent: no log-rank test "
+            "is given",
         )
     sizes = [len(each) for each in groups.values()]
     whole = Times(

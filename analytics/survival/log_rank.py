@@ -69,7 +69,7 @@ def log_rank(times: Times, group: ArrayLike, *, rho: float = 0.0) -> LogRank:
     covariance = np.diag((share * spread).sum(axis=1)) - (share * spread) @ share.T
     known = expected > 0
     gap, rest = (observed - expected)[known][1:], covariance[known][:, known][1:, 1:]
-    # Groups that are never followed at the same time as another cannot be told apart from it.
+    # Nothing varies where all who are at risk have the event at once.
     df = int(np.linalg.matrix_rank(rest, hermitian=True)) if len(gap) else 0
     chi2 = float(gap @ np.linalg.pinv(rest, hermitian=True) @ gap) if df else 0.0
     told = tuple(observed.tolist()), tuple(expected.tolist())

@@ -17,11 +17,13 @@ from angioatlas.cli.options import (
     open_atlas,
 )
 from angioatlas.cli.output import print_facts, print_json, print_notice, print_table, say
+from angioatlas.cli.studies import ReportOption
 from angioatlas.plain_rows import records
 from core.errors import UsageError
 
 if TYPE_CHECKING:
     from angioatlas.cohorts import CohortMembers
+    from angioatlas.comparison.comparison import Comparison
 
 app = typer.Typer(no_args_is_help=True, help="Choose, save and repeat cohorts.")
 
@@ -145,6 +147,42 @@ def run(
     print_notice()
 
 
+@app.command("compare")
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Cohorts, by name or id; up to four.")],
+    store: StoreOption = None,
+    rest: Annotated[bool, typer.Option("--rest", help="Compare with everybody else, too.")] = False,
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="Such as mace; see survival endpoints.")
+    ] = "mace",
+    horizon: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--horizon", metavar="DAYS", help="May be given several times; 365 when absent."
+        ),
+    ] = None,
+    report: ReportOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Tell who is in several cohorts, and what became of them.
+
+    Characteristics with standardised mean differences (SMD); Kaplan-Meier survival, cumulative
+    incidence and the log-rank test, where patients were followed.
+
+    Example: angioatlas cohort compare women --rest --horizon 365 --horizon 730 --report women.html
+    """
+    found = open_atlas(store).compare_cohorts(
+        names, rest=rest, endpoint=endpoint, horizons=horizon or (365,)
+    )
+    written = found.write(report) if report is not None else ()
+    if json:
+        print_json(found.as_dict())
+    else:
+        _print_comparison(found)
+    for path in written:
+        say(f"{path} written", stderr=json)
+
+
 @app.command("delete")
 def delete(name: NameArgument, store: StoreOption = None, yes: YesOption = False) -> None:
     """Delete a saved cohort; studies, labels and models stay.
@@ -176,3 +214,24 @@ def _print(cohort: CohortMembers, *, json: bool, more: dict[str, Any] | None = N
         )
         say(f"stale: the store is at version {stale['latest_version']}{changed}", style="yellow")
     print_notice()
+
+
+def _print_comparison(found: Comparison) -> None:
+    print_table(
+        [{**each.about(), "cohort_id": (each.cohort_id or "")[:12]} for each in found.groups]
+    )
+    for told in found.notes:
+        say(told, style="yellow")
+    rows = records(found.characteristics)
+    print_table([{**row, "smd": _two_digits(row["smd"])} for row in rows])
+    if found.outcomes is None:
+        say(f"no outcomes: {found.not_told}", style="yellow")
+    else:
+        print_table(records(found.follow_up()), title=f"\n{found.endpoint.name}")
+        print_table(records(found.risks()))
+        say(found.tested())
+    print_notice()
+
+
+def _two_digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

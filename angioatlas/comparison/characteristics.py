@@ -35,7 +35,8 @@ def characteristics(snapshot: Snapshot, exams: pd.DataFrame) -> pd.DataFrame:
         days), n_videos, n_views; every covariate and every other measurement, the last on or before
         the index date; ``significant_stenosis_`` and a vessel, where stenoses of the exam were
         measured; ``prior_pci`` and ``prior_cabg`` (before the day of the exam), where the store has
-        procedures.  Exams that the version does not show are left out.
+        procedures and no covariate of that name.  Exams that the version does not show are left
+        out.
     """
     index, sets, _ = join_predictors(
         snapshot, exams, (AGE, SEX, *_names(snapshot)), encoder_id="", sets=(CLINICAL,)
@@ -54,7 +55,8 @@ def characteristics(snapshot: Snapshot, exams: pd.DataFrame) -> pd.DataFrame:
         _procedures(snapshot, index),
     ]
     joined: pd.DataFrame = pd.concat([each.reset_index(drop=True) for each in parts], axis=1)
-    return joined
+    # A covariate may be called like one of the others: what stands first counts.
+    return joined.loc[:, ~joined.columns.duplicated()]
 
 
 def described(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from analytics.report import cohorts as report
 from analytics.report.document import Document
 from analytics.survival.groups import Fates, compare_groups
 from analytics.survival.times import follow_up
-from angioatlas.cohorts import CohortMembers
+from angioatlas.cohorts import CohortMembers, opened
 from angioatlas.comparison.characteristics import characteristics, described
 from angioatlas.comparison.groups import Group, grouped, in_several, named
 from angioatlas.report_files import Reported
@@ -105,6 +105,18 @@ class Comparison(Reported):
             )
         )
 
+    def follow_up(self) -> pd.DataFrame:
+        """Return patients, events and median follow-up by group, as words for a table."""
+        return report.followed_table(self._told())
+
+    def risks(self) -> pd.DataFrame:
+        """Return survival and incidence at the horizons by group, as words for a table."""
+        return report.risks_table(self._told())
+
+    def tested(self) -> str:
+        """Return the log-rank test in a sentence, or why there is none."""
+        return report.tested(self._told())
+
     def _told(self) -> Fates:
         if self.outcomes is None:
             raise UsageError("there are no curves to draw", self.not_told or "")
@@ -146,13 +158,10 @@ def compare(
     """
     groups = grouped(cohorts, named(cohorts, names, rest=rest), open_at, rest=rest)
     versions = {}
-    for group in groups:
-        if group.store_version not in versions:
-            same = [each.exams for each in groups if each.store_version == group.store_version]
-            with open_at(group.store_version) as snapshot:
-                versions[group.store_version] = _read(
-                    snapshot, pd.concat(same).drop_duplicates("study_uid"), endpoint, rules
-                )
+    for version, cohort in {each.store_version: each for each in cohorts}.items():
+        same = pd.concat([each.exams for each in groups if each.store_version == version])
+        with opened(cohort, open_at) as snapshot:
+            versions[version] = _read(snapshot, same.drop_duplicates("study_uid"), endpoint, rules)
     shared = in_several(groups)
     followed = {each.name: _of(each, versions[each.store_version][1].table) for each in groups}
     outcomes, not_told = _outcomes(followed, horizons, shared)
@@ -190,10 +199,9 @@ def _of(group: Group, table: pd.DataFrame) -> pd.DataFrame:
 
 def _balance(groups: Sequence[Group], facts: Mapping[int, pd.DataFrame]) -> Balance:
     # Together, so that a column is of numbers, truth values or words in all groups alike.
-    parts = [_of(each, facts[each.store_version]).assign(group=each.name) for each in groups]
-    whole = pd.concat(parts, ignore_index=True)
-    group, known = whole.pop("group"), described(whole)
-    return balance({each.name: known[group == each.name] for each in groups})
+    parts = {each.name: _of(each, facts[each.store_version]) for each in groups}
+    whole = described(pd.concat(parts))
+    return balance({name: whole.loc[[name]] for name in parts})
 
 
 def _outcomes(
@@ -227,7 +235,7 @@ def _notes(groups: Sequence[Group], shared: int) -> list[str]:
     if len({each.store_version for each in groups}) > 1:
         notes.append("the cohorts were chosen from different store versions, each is read as then")
     if shared:
-        notes.append(f"{shared:,} patients are in more than one group")
+        notes.append(f"patients in more than one group: {shared:,}")
     return notes
 
 
