@@ -36,6 +36,7 @@ COPY analytics analytics
 COPY phantom phantom
 COPY angioatlas angioatlas
 COPY api api
+COPY dashboard dashboard
 RUN /opt/angioatlas/bin/pip install --constraint requirements.lock ".[${FLAVOUR},movies]" \
     && /opt/angioatlas/bin/pip check \
     && /opt/angioatlas/bin/python -m compileall -q /opt/angioatlas
@@ -61,7 +62,7 @@ ENV PATH=/opt/angioatlas/bin:${PATH} \
 USER 10001:10001
 WORKDIR /state
 VOLUME ["/store", "/state", "/keys"]
-EXPOSE 8000
+EXPOSE 8000 8501
 # Uvicorn ends cleanly at SIGTERM, and starts and reaps its own processes: no init is needed.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \

@@ -5,7 +5,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
-.PHONY: help install demo serve test test-slow api-contract coverage check format docs bench \
+.PHONY: help install demo explore serve test test-slow api-contract coverage check format docs bench \
   bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -24,6 +24,10 @@ $(INSTALLED): pyproject.toml requirements.lock
 DEMO ?= angioatlas-demo
 demo: $(INSTALLED)  ## write phantom angiograms, embed and ask them; minutes, no network
 	$(BIN)/angioatlas demo --folder $(DEMO)
+
+explore: $(INSTALLED)  ## open the demo in a browser (make demo first)
+	@test -d $(DEMO)/store || { echo "there is no demo in $(DEMO): make demo"; exit 1; }
+	$(BIN)/angioatlas dashboard --store $(DEMO)/store
 
 PORT ?= 8000
 serve: $(INSTALLED)  ## serve the demo over HTTP at this machine, without keys (make demo first)

@@ -35,6 +35,7 @@ from angioatlas.identities import lookup_identity, map_file, store_identity
 from angioatlas.label_dialects import Dialect, label_kind
 from angioatlas.lvef.part import LvefStudies
 from angioatlas.maps.part import Maps
+from angioatlas.operations import Operations
 from angioatlas.patients import find_patient
 from angioatlas.pictures import Pictures
 from angioatlas.probes.part import Probes
@@ -66,6 +67,7 @@ class Atlas(
     Evaluation,
     Browsing,
     Pictures,
+    Operations,
     Embedding,
 ):
     """One store, read at one version, with the settings of this installation.

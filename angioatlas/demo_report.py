@@ -158,6 +158,7 @@ class DemoReport:
             f"angioatlas lvef --report lvef.html --store {store}",
             f"angioatlas progression --report progression.html --store {store}",
             f"angioatlas map show demo --report map.html --store {store}",
+            f"angioatlas dashboard --store {store}",
             f"angioatlas export demo.duckdb --store {store}",
             f"angioatlas serve --insecure-local --store {store}",
         ]

@@ -98,7 +98,9 @@ def search(
         )
     else:
         whole = replace(wanted, k=max(keys.num_rows, 1), one_per_patient=False)
-        found = search_vectors(snapshot, caches, text, reader=reader, wanted=whole, plain=plain, without=without)
+        found = search_vectors(
+            snapshot, caches, text, reader=reader, wanted=whole, plain=plain, without=without
+        )
     by_vector = found.table["study_uid"].to_pylist() if found.table.num_rows else []
     # A whole ranking by vectors has every study that may be found.  It is empty for want of words,
     # or because no study satisfies what was read of the text.

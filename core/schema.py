@@ -19,6 +19,9 @@ CINE_MODALITIES = ("XA", "RF")
 MAX_STUDY_CINES = 1000
 """Cines of one study at the most; real ones have tens.  A model has so many positions at least."""
 
+HIGHEST_GRADE: Final = 3
+"""Relevance is 0 (not), 1 (somewhat), 2 (well), 3 (exactly what was asked for)."""
+
 
 class Level(StrEnum):
     """What a search ranks."""

@@ -7,13 +7,14 @@ Research use only.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import streamlit as st
 
 from angioatlas.browse import Holdings
 from core.provenance import RESEARCH_USE
-from dashboard.session import ENCODER, acting, logs_in, told
+from dashboard.session import ENCODER, acting, logs_in, offer_log_out, told
 
 PAGES: Final = {
     "Find": {
@@ -32,11 +33,14 @@ PAGES: Final = {
     "Keep": {"operations": ("Operations", ":material/inventory_2:")},
 }
 """By heading, the file of each page in `views/`, its name and its sign."""
+_ICON: Final = Path(__file__).with_name("icon.png")
 
 
 def main() -> None:
     """Draw what every page has, and the page."""
-    st.set_page_config(page_title="AngioAtlas", page_icon=":material/cardiology:", layout="wide")
+    # A file: Streamlit's own signs for a browser's tab are fetched from elsewhere.
+    st.set_page_config(page_title="AngioAtlas", page_icon=_ICON, layout="wide")
+    st.logo(_ICON, size="large")
     with told():
         atlas = acting()
         holdings = atlas.holdings()
@@ -71,7 +75,7 @@ def _sidebar(holdings: Holdings, name: str) -> None:
         st.caption(f"{holdings.studies:,} studies, {holdings.videos:,} videos")
         if logs_in():
             st.caption(f"Logged in as {name}")
-            st.button("Log out", icon=":material/logout:", on_click=st.logout)
+            offer_log_out()
 
 
 main()

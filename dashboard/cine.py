@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,6 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError, ForbiddenError
 from dashboard.session import literal
+
+_PLAYED: Final = "played"
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,11 @@ def show_cines(atlas: Atlas, places: Sequence[Place], *, height: int = 256) -> N
     height : int
         Rows of the movies.
     """
+    shown: set[tuple[str, int]] = st.session_state.setdefault(_PLAYED, set())
     failed = set()
     for place in places:
+        if (place.sop_uid, height) in shown:
+            continue  # its run is drawn already: a frame in between would flicker
         try:
             picture = atlas.thumbnail(place.sop_uid, height=height).read_bytes()
         except (AtlasError, OSError) as error:
@@ -54,19 +60,20 @@ def show_cines(atlas: Atlas, places: Sequence[Place], *, height: int = 256) -> N
         else:
             place.at.image(picture, width="stretch", alt=f"Middle frame: {place.label}")
     for place in places:
-        if place not in failed:
-            _play(atlas, place, height)
+        if place not in failed and _play(atlas, place, height):
+            shown.add((place.sop_uid, height))
 
 
-def _play(atlas: Atlas, place: Place, height: int) -> None:
+def _play(atlas: Atlas, place: Place, height: int) -> bool:
     try:
         movie = atlas.cine(place.sop_uid, height=height).read_bytes()
     except (AtlasError, OSError) as error:
         # The frame stays: it tells more than a message in its place.
         if isinstance(error, AtlasError):
             place.at.caption(f"It cannot be played: {literal(error.message)}")
-        return
+        return False
     place.at.video(movie, loop=True, autoplay=True, muted=True, alt=f"Cine: {place.label}")
+    return True
 
 
 def _tell(place: Place, error: AtlasError | OSError) -> None:

@@ -1,4 +1,4 @@
-"""Whether a hit is relevant, said with one click; what was said is what `evaluate` measures with."""
+"""Whether a hit is relevant, said with one click: `angioatlas evaluate` measures with it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import streamlit as st
 from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
-from core.schema import Level
+from core.schema import HIGHEST_GRADE, Level
 from dashboard.session import encoder, show_error
-from index.quality import HIGHEST_GRADE
 
 _SAID: Final = "judged"
 
 
-def judged(
-    atlas: Atlas, query: str, uid: str, *, level: Level, rank: int, score: float
-) -> None:
+@st.fragment
+def judged(atlas: Atlas, query: str, uid: str, *, level: Level, rank: int, score: float) -> None:
     """Draw thumbs up and down for a hit; nothing for who may not write.
 
     Parameters

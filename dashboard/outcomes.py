@@ -129,7 +129,13 @@ def _show_groups(atlas: Atlas, found: Comparison | CohortOutcomes, survival: boo
 
 
 def _show_fates(fates: Fates, survival: bool) -> None:
-    from analytics.report.cohorts import incidence_figure, risks_table, survival_figure, tested
+    from analytics.report.cohorts import (
+        followed_table,
+        incidence_figure,
+        risks_table,
+        survival_figure,
+        tested,
+    )
 
     risks = risks_table(fates)
     column = "Kaplan-Meier, %" if survival else "incidence, %"
@@ -140,27 +146,11 @@ def _show_fates(fates: Fates, survival: bool) -> None:
     what = "Survival without the event" if survival else "Cumulative incidence of the event"
     chart(figure, alt=f"{what} by cohort, with the numbers at risk. {numbers}", key="curves")
     if len(fates.groups) > 1:
-        st.markdown(f"**{literal(tested(fates.test))}**")
-    for each in fates.notes:
-        st.caption(f"{literal(each[0].upper() + each[1:])}.")
+        st.markdown(f"**{literal(tested(fates))}**")
     st.caption("Risks at the horizons; 95 % intervals in brackets, at risk until just before")
     show_table(risks)
     st.caption("Who was followed; median follow-up by reversed Kaplan-Meier")
-    st.dataframe(fates.summary(), hide_index=True, column_config=_FOLLOWED, placeholder="–")
-
-
-_FOLLOWED: Final = {
-    "group": "Group",
-    "patients": "Patients",
-    "events": "Events",
-    "competing": "Competing events",
-    "expected_events": st.column_config.NumberColumn(
-        "Expected events", format="%.1f", help="Had all groups one hazard"
-    ),
-    "follow_up_days": st.column_config.NumberColumn("Median follow-up, days", format="%.0f"),
-    "follow_up_lower": st.column_config.NumberColumn("Lower", format="%.0f"),
-    "follow_up_upper": st.column_config.NumberColumn("Upper", format="%.0f"),
-}
+    show_table(followed_table(fates))
 
 
 def show_alike(atlas: Atlas, uid: str) -> None:

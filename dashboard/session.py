@@ -12,7 +12,8 @@ from angioatlas.access.access import Access
 from angioatlas.access.principal import Principal
 from angioatlas.atlas import Atlas
 from core.addresses import is_loopback
-from core.errors import AtlasError, UnauthenticatedError, UsageError
+from core.errors import AtlasError, ForbiddenError, UnauthenticatedError, UsageError
+from core.provenance import RESEARCH_USE
 from core.settings import load_settings
 
 ENCODER: Final = "encoder"
@@ -97,6 +98,8 @@ def told() -> Iterator[None]:
         _ask_to_log_in(error)
     except AtlasError as error:
         show_error(error)
+        if isinstance(error, ForbiddenError):
+            offer_log_out()
         st.stop()
 
 
@@ -115,11 +118,19 @@ def literal(text: str) -> str:
 
 def _ask_to_log_in(error: UnauthenticatedError) -> None:
     with st.container(horizontal_alignment="center"):
-        st.title("AngioAtlas")
+        st.title("AngioAtlas", text_alignment="center")
+        st.markdown("Embedding search and analytics for coronary angiography")
         if logs_in() and st.user.is_logged_in:
             show_error(error)
         st.button("Log in", type="primary", icon=":material/login:", on_click=st.login)
+        st.caption(RESEARCH_USE)
     st.stop()
+
+
+def offer_log_out() -> None:
+    """Draw the button that ends a login, where there is one."""
+    if logs_in() and st.user.is_logged_in:
+        st.button("Log out", icon=":material/logout:", on_click=st.logout)
 
 
 def encoder() -> str | None:

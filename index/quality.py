@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-HIGHEST_GRADE: Final = 3
-"""Relevance is 0 (not), 1 (somewhat), 2 (well), 3 (exactly what was asked for)."""
 PERSISTENCE: Final = 0.9
 """Of rank-biased overlap: a reader goes on to the next rank with this probability, so that the
 first ten ranks have 86 % of the weight (Webber et al. 2010, section 4.3)."""
@@ -35,7 +33,7 @@ class Found:
     ranks : int64 array (relevant,)
         From 1, ascending.
     grades : int64 array (relevant,)
-        Their relevance, 1 to `HIGHEST_GRADE`, in the same order.
+        Their relevance, 1 to `core.schema.HIGHEST_GRADE`, in the same order.
     """
 
     ranks: Rows

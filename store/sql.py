@@ -5,6 +5,7 @@ File and network access are switched off before a text is seen, and cannot be sw
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -30,7 +31,11 @@ _ROW: Final = "_row"
 def _engine() -> duckdb.DuckDBPyConnection:
     # Making one takes 20 ms, and opening a snapshot asks five times.  It holds nothing: what a
     # query registers belongs to the cursor of that query.
-    return duckdb.connect(":memory:", config={"enable_external_access": "false"})
+    engine = duckdb.connect(":memory:", config={"enable_external_access": "false"})
+    # While Python still stands: threads that outlive it would keep the connection, and DuckDB says
+    # so on the terminal.
+    atexit.register(_engine.cache_clear)
+    return engine
 
 
 def query(sql: str, **tables: pa.Table) -> pa.Table:

@@ -83,7 +83,9 @@ class Principal:
             held = ", ".join(sorted(self.scopes)) or "none"
             raise ForbiddenError(
                 f"this needs the scope {scope.value!r}; {self.name!r} has: {held}",
-                f"ask for a key made with --scope {scope.value}",
+                f"ask for a key made with --scope {scope.value}"
+                if self.via == "key"
+                else f"ask who runs this installation to grant you {scope.value!r}",
             )
 
 

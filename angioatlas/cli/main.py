@@ -15,6 +15,7 @@ from angioatlas.cli import (
     cine,
     cohort,
     config,
+    dashboard,
     demo,
     doctor,
     embed,
@@ -99,6 +100,7 @@ app.command("probes")(probes.probes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
+app.command("dashboard")(dashboard.dashboard)
 app.command("phantom")(phantom.phantom)
 app.command("doctor")(doctor.doctor)
 app.add_typer(encoders.app, name="encoders")

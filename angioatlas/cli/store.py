@@ -34,6 +34,26 @@ def versions(store: StoreOption = None, json: JsonOption = False) -> None:
     print_json(rows) if json else print_table(rows, empty="no version yet: angioatlas embed PATH")
 
 
+@app.command("runs")
+def runs(store: StoreOption = None, json: JsonOption = False) -> None:
+    """List what wrote to the store, and how many inputs stand where each run put them.
+
+    Example: angioatlas store runs --store atlas
+    """
+    rows = records(open_atlas(store).runs())
+    print_json(rows) if json else print_table(rows, empty="no run yet: angioatlas embed PATH")
+
+
+@app.command("outcomes")
+def outcomes(store: StoreOption = None, json: JsonOption = False) -> None:
+    """Count the inputs by how they ended, with what each code means and the next step.
+
+    Example: angioatlas store outcomes --store atlas
+    """
+    rows = records(open_atlas(store).outcomes())
+    print_json(rows) if json else print_table(rows, empty="no input yet: angioatlas embed PATH")
+
+
 @app.command("inputs")
 def inputs(
     store: StoreOption = None,

@@ -27,9 +27,8 @@ from angioatlas.filters import columns_of_view
 from angioatlas.searches import Searches
 from angioatlas.spaces import choose_space
 from core.errors import NotFoundError, UsageError
-from core.schema import Level
+from core.schema import HIGHEST_GRADE, Level
 from embedder.dicom.header import is_uid
-from index.quality import HIGHEST_GRADE
 from store.judgements import Judgement, Judgements
 from store.snapshot import Snapshot
 

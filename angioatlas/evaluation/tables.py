@@ -16,7 +16,7 @@ from typing import Final
 
 from core.delimited import Row, bad_cell, read_rows
 from core.errors import UsageError
-from index.quality import HIGHEST_GRADE
+from core.schema import HIGHEST_GRADE
 
 _COLUMNS: Final = ("query", "uid", "relevance", "where", "label")
 _SHAPES: Final = (("query", "uid", "relevance"), ("query", "where"), ("uid", "label"))

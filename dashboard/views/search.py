@@ -7,11 +7,12 @@ from typing import Any, Final
 import streamlit as st
 
 from angioatlas.atlas import Atlas
-from angioatlas.clinical import Part
+from angioatlas.clinical import Part, Ranks
 from angioatlas.hits import Found
 from core.schema import UID_COLUMN, Level
 from dashboard.cine import Place, show_cines
 from dashboard.judge import judged
+from dashboard.layout import cells
 from dashboard.session import acting, encoder, literal, remembered
 
 EXAMPLES: Final = (
@@ -20,6 +21,12 @@ EXAMPLES: Final = (
     "calcified LAD",
     "left main stenosis, EF < 40",
 )
+_RANKS: Final = {
+    Ranks.PROMPT: "ranks",
+    Ranks.NEGATIVE: "counts against a case",
+    Ranks.PLAIN: "ranks as plain text",
+}
+_LEVELS: Final = {"study": "Studies", "video": "Single cines"}
 _IN_A_ROW: Final = 4
 _HITS: Final = (8, 12, 20, 40)
 _WITHOUT: Final = "without"
@@ -64,8 +71,8 @@ def _options() -> tuple[Level, dict[str, Any]]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         level = st.segmented_control(
             "Look for",
-            [level.value for level in Level],
-            format_func={"study": "Studies", "video": "Single cines"}.get,
+            [*_LEVELS],
+            format_func=_LEVELS.__getitem__,
             default=Level.STUDY.value,
             required=True,
             key="level",
@@ -130,7 +137,7 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
             on_change=_switch,
             args=(number,),
         )
-        st.markdown(f":gray[{'not used' if off else part.use}]")
+        st.markdown(f":gray[{'not used' if off else _use(part)}]")
         if part.where:
             st.code(part.where, language="sql", width="content")
             st.button(
@@ -141,6 +148,12 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
                 type="tertiary",
                 icon=":material/edit:",
             )
+
+
+def _use(part: Part) -> str:
+    told = [_RANKS[part.ranks]] if part.ranks else []
+    told += ["leaves out what does not satisfy"] if part.where else []
+    return " and ".join(told) or "not used"
 
 
 def _switch(number: int) -> None:
@@ -167,13 +180,10 @@ def _show_hits(atlas: Atlas, found: Found) -> None:
     uid = UID_COLUMN[found.level]
     table = st.empty()
     places = []
-    for first in range(0, len(hits), _IN_A_ROW):
-        columns = st.columns(_IN_A_ROW)
-        for column, (_, hit) in zip(
-            columns, hits.iloc[first : first + _IN_A_ROW].iterrows(), strict=False
-        ):
-            with column.container(border=True, key=f"hit-{hit['rank']}"):
-                places.append(_card(atlas, found, hit[uid], hit))
+    grid = cells(len(hits), in_a_row=_IN_A_ROW)
+    for cell, (_, hit) in zip(grid, hits.iterrows(), strict=True):
+        with cell.container(border=True, key=f"hit-{hit['rank']}"):
+            places.append(_card(atlas, found, hit[uid], hit))
     with table.container(), st.expander(f"Table of the {len(hits)} hits"):
         shown = ["rank", "score", "chance", *_facts(found.level), uid]
         st.dataframe(hits[shown], hide_index=True, column_config=_COLUMNS)
@@ -182,7 +192,7 @@ def _show_hits(atlas: Atlas, found: Found) -> None:
     show_cines(atlas, places)
 
 
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[str, Any]] = {
     "rank": st.column_config.NumberColumn("Rank", width="small"),
     "score": st.column_config.ProgressColumn(
         "Similarity", min_value=0, max_value=1, format="%.3f", help="Cosine, −1 to 1"

@@ -14,7 +14,10 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["core", "store", "embedder", "index", "analytics", "phantom", "angioatlas", "api"]
+PACKAGES = [
+    *("core", "store", "embedder", "index", "analytics", "phantom", "angioatlas"),
+    *("api", "dashboard"),
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,4 +1,4 @@
-"""An identity provider on loopback: keys, its two documents, and tokens good and bad."""
+"""An identity provider on loopback: keys, its two documents, tokens good and bad, and a login."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -24,6 +25,9 @@ class Provider:
         self.fetches = 0
         self.down = False
         self.issuer = ""
+        self.person: dict[str, Any] = {}
+        """Claims of whoever logs in, beside good ones."""
+        self._nonces: dict[str, str] = {}
 
     def add_key(self, name: str, kind: str = "RSA") -> None:
         """Make a key and publish it."""
@@ -55,9 +59,26 @@ class Provider:
     def document(self, path: str) -> Any:
         """Return what stands at a path."""
         if path == "/.well-known/openid-configuration":
-            return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
+            return {
+                "issuer": self.issuer,
+                "jwks_uri": f"{self.issuer}/keys",
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+            }
         self.fetches += 1
         return {"keys": [self._public(name) for name in self.keys]}
+
+    def admit(self, asked: dict[str, str]) -> str:
+        """Let somebody in who asks for nothing more, and return where they are sent with a code."""
+        code = f"code-{len(self._nonces)}"
+        self._nonces[code] = asked["nonce"]
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def exchange(self, given: dict[str, str]) -> dict[str, Any]:
+        """Return the tokens that a code stands for, once."""
+        nonce = self._nonces.pop(given["code"])
+        token = self.token(**(self.person | {"nonce": nonce}))
+        return {"access_token": "of-no-use", "token_type": "Bearer", "id_token": token}
 
     def _public(self, name: str) -> dict[str, Any]:
         private = self.keys[name]
@@ -77,8 +98,22 @@ def provided() -> Iterator[Provider]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            if path == "/authorize":
+                self.send_response(302)
+                self.send_header("Location", provider.admit(dict(parse_qsl(query))))
+                self.end_headers()
+                return
             told = json.dumps(provider.document(self.path)).encode()
             self.send_response(503 if provider.down else 200)
+            self.end_headers()
+            self.wfile.write(told)
+
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            told = json.dumps(provider.exchange(dict(parse_qsl(sent)))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(told)
 

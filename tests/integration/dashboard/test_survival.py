@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app as commands
@@ -13,7 +14,6 @@ from core.settings import Settings
 from dashboard.session import opened
 from store.store import Store
 from tests.support.survival_store import survival_store
-from typer.testing import CliRunner
 
 MODEL = {"part": "Model", "cohort": "few", "kind": "components", "horizons": "730"}
 
@@ -44,7 +44,7 @@ def test_everybody_is_followed_unless_cohorts_are_chosen(page, store):
     told = opened().outcomes(horizons=(365, 730)).outcomes
     assert risks["group"].tolist() == ["everybody", "everybody"]
     assert risks["at risk"].tolist() == told.horizons["at_risk"].tolist()
-    assert followed.equals(told.summary())
+    assert followed["events"].tolist() == told.summary()["events"].tolist()
     assert "Log-rank" not in said(app)
 
 
@@ -53,7 +53,7 @@ def test_cohorts_are_compared_with_everybody_else(page, store):
     assert app.toggle(key="rest").value
     told = opened().compare_cohorts(["women"], rest=True, horizons=(365, 730)).outcomes
     risks, followed = tables(app)
-    assert followed.equals(told.summary())
+    assert followed["events"].tolist() == told.summary()["events"].tolist()
     assert risks["events"].tolist() == told.horizons["events"].tolist()
     assert f"chi² {told.test.chi2:.2f}" in said(app)
     chart = json.loads(app.get("plotly_chart")[0].proto.spec)
