@@ -15,7 +15,6 @@ from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
 from dashboard.session import literal, show_error
 from dashboard.studies import show_table
-from store.registry import SavedModel
 
 _LIMITS: Final = (
     "For research alone: not for diagnosis or treatment, and not for the care of one patient.",
@@ -31,7 +30,7 @@ _WHOM: Final = {
     "events": "events",
     "competing": "competing events",
 }
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[str, Any]] = {
     "name": "Name",
     "endpoint": "Endpoint",
     "predictors": "Predictors",
@@ -43,7 +42,7 @@ _COLUMNS: Final = {
 
 
 def offer_to_save(
-    atlas: Atlas, names: list[str], save: Callable[[str, str], SavedModel], *, kind: str
+    atlas: Atlas, names: list[str], save: Callable[[str, str], object], *, kind: str
 ) -> None:
     """Offer to save a model that was fitted; nothing for who may not write.
 
@@ -68,11 +67,11 @@ def offer_to_save(
         if not st.form_submit_button("Save", type="primary") or not name:
             return
         try:
-            saved = save(name, of)
+            save(name, of)
         except AtlasError as error:
             show_error(error)
         else:
-            st.toast(f"Saved as {literal(saved.name)}.")
+            st.toast(f"Saved as {literal(name)}.")
 
 
 def show_models(

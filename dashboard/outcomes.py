@@ -14,7 +14,6 @@ from dashboard.session import encoder, literal, remembered, show_error
 from dashboard.studies import cohort_choice, offer_report, show_table
 
 if TYPE_CHECKING:
-    from analytics.survival.groups import Fates
     from angioatlas.comparison.comparison import Comparison
     from angioatlas.survival.like import OutcomesLike
     from angioatlas.survival.outcomes import CohortOutcomes
@@ -102,7 +101,7 @@ def show_outcomes(atlas: Atlas) -> None:
             found = remembered(
                 atlas,
                 ("outcomes", *names, ids, endpoint, horizons),
-                lambda: atlas.outcomes(
+                lambda: atlas.cohort_outcomes(
                     next(iter(names), None), endpoint=endpoint, horizons=horizons
                 ),
             )
@@ -115,7 +114,7 @@ def _show_groups(atlas: Atlas, found: Comparison | CohortOutcomes, survival: boo
         st.info(f"{literal(told[0].upper() + told[1:])}.", icon=":material/event_busy:")
         st.caption("Next step: `angioatlas labels import PATH`")
         return
-    _show_fates(found.outcomes, survival)
+    _show_curves(found, survival)
     if len(found.excluded):
         st.caption("Who could not be followed")
         show_table(found.excluded)
@@ -128,7 +127,7 @@ def _show_groups(atlas: Atlas, found: Comparison | CohortOutcomes, survival: boo
             offer_report(remembered(atlas, key, document), "cohorts")
 
 
-def _show_fates(fates: Fates, survival: bool) -> None:
+def _show_curves(found: Comparison | CohortOutcomes, survival: bool) -> None:
     from analytics.report.cohorts import (
         followed_table,
         incidence_figure,
@@ -137,6 +136,8 @@ def _show_fates(fates: Fates, survival: bool) -> None:
         tested,
     )
 
+    fates = found.outcomes
+    assert fates is not None
     risks = risks_table(fates)
     column = "Kaplan-Meier, %" if survival else "incidence, %"
     numbers = "; ".join(

@@ -26,7 +26,6 @@ from dashboard.studies import (
 )
 
 if TYPE_CHECKING:
-    from analytics.lvef.validation import Verdict
     from angioatlas.lvef.ask import LvefQuestion
     from angioatlas.lvef.study import LvefResult
 
@@ -138,8 +137,8 @@ def _show_result(atlas: Atlas, result: LvefResult) -> None:
     show_sections(document, _SECTIONS, numbers=numbers)
 
 
-def _figures(verdict: Verdict, row: Any) -> list[Figure]:
-    """Return the main figures of a set of predictors and its row of `LvefStudy.summary`."""
+def _figures(verdict: Any, row: Any) -> list[Figure]:
+    """Return the main figures of a `Verdict` and its row of `LvefStudy.summary`."""
     error, limits = with_limits(row, "mae", digits=1)
     inside, width = (verdict.measure(name, 0.9) for name in ("coverage", "width"))
     areas = verdict.measures[verdict.measures["measure"] == "auc"]
@@ -245,7 +244,9 @@ def _about(model: ModelFacts) -> dict[str, str]:
     mean = figures.get("mae_of_mean")
     beside = "" if mean is None else f"; the mean of everybody is off by {mean:.1f} %"
     return {
-        "Predicts": f"LVEF in percent{by}, measured within {target['window_days']} days of the exam",
+        "Predicts": (
+            f"LVEF in percent{by}, measured within {target['window_days']} days of the exam"
+        ),
         "On people it had not seen": (
             f"mean absolute error {estimate(figures, 'mae', digits=1)} %{beside}{areas}"
         ),
