@@ -16,13 +16,18 @@ from core.errors import AtlasError
 from dashboard.session import literal, show_error
 from dashboard.studies import show_table
 
-_LIMITS: Final = (
-    "For research alone: not for diagnosis or treatment, and not for the care of one patient.",
+_RESEARCH: Final = (
+    "For research alone: not for diagnosis or treatment, and not for the care of one patient."
+)
+_JUDGED: Final = (
     "Judged on people of the same store who were left out in turn: how good it is elsewhere is "
-    "not known until it is judged there (`angioatlas {kind} validate`).",
-    "Reads embeddings of the one encoder that it was fitted to, and of exams embedded like its "
-    "own.",
-    "Gaps among clinical predictors are filled as in training, and a prediction says which.",
+    "not known until it is judged there (`angioatlas {kind} validate`)."
+)
+_EMBEDDINGS: Final = (
+    "Reads embeddings of the one encoder that it was fitted to, and of exams embedded like its own."
+)
+_GAPS: Final = (
+    "Gaps among clinical predictors are filled as in training, and a prediction says which."
 )
 _WHOM: Final = {
     "exams": "exams",
@@ -99,7 +104,7 @@ def show_models(
         st.caption("Next step: fit one above, and save it.")
         return
     shown = [name for name in _COLUMNS if name in models.columns]
-    st.dataframe(models[shown], hide_index=True, column_config=_COLUMNS)
+    st.dataframe(models[shown], hide_index=True, column_config=_COLUMNS, placeholder="–")
     name = st.selectbox("Model card of", [*models["name"]], key="model", bind="query-params")
     if name:
         _card(facts(name), about, kind)
@@ -115,7 +120,10 @@ def _card(model: ModelFacts, about: Callable[[ModelFacts], Mapping[str, str]], k
             right.markdown(literal(words))
         left, right = st.columns((1, 4))
         left.markdown(":gray[Limits]")
-        right.markdown("\n".join(f"* {each.format(kind=kind)}" for each in _LIMITS))
+        limits = [_RESEARCH, _JUDGED.format(kind=kind)]
+        limits += [_EMBEDDINGS] if model.encoder_id else []
+        limits += [_GAPS] if model.clinical else []
+        right.markdown("\n".join(f"* {each}" for each in limits))
         with st.expander("What its authors must add, by TRIPOD+AI"):
             show_table(
                 pd.DataFrame(

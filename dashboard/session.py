@@ -32,8 +32,11 @@ def opened() -> Atlas:
     AtlasError
         There is none.
     """
-    # Imported while somebody sees that the atlas is being opened, not at the first chart.
+    # Imported while somebody sees that the atlas is being opened, not at the first chart or curve.
     import plotly.graph_objects  # noqa: F401
+
+    import angioatlas.comparison.comparison
+    import angioatlas.survival.study  # noqa: F401
 
     settings = load_settings()
     if settings.store is None:

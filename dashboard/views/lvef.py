@@ -26,6 +26,7 @@ from dashboard.studies import (
 )
 
 if TYPE_CHECKING:
+    from analytics.report.document import Document
     from angioatlas.lvef.ask import LvefQuestion
     from angioatlas.lvef.study import LvefResult
 
@@ -57,7 +58,7 @@ def show(atlas: Atlas) -> None:
 
 def _study(atlas: Atlas) -> None:
     cohort, question, ready = _question(atlas)
-    result = fitted(
+    found = fitted(
         atlas,
         ("lvef", question, cohort.cohort_id, encoder()),
         lambda on_step: atlas.lvef(
@@ -65,8 +66,8 @@ def _study(atlas: Atlas) -> None:
         ),
         ready=ready,
     )
-    if result is not None:
-        _show_result(atlas, result)
+    if found is not None:
+        _show_result(atlas, *found)
 
 
 def _question(atlas: Atlas) -> tuple[Chosen, LvefQuestion, bool]:
@@ -104,7 +105,7 @@ def _question(atlas: Atlas) -> tuple[Chosen, LvefQuestion, bool]:
     return cohort, question, predictors.ready
 
 
-def _show_result(atlas: Atlas, result: LvefResult) -> None:
+def _show_result(atlas: Atlas, result: LvefResult, document: Document) -> None:
     study = result.study
     rows = [
         (name, _figures(verdict, row))
@@ -121,7 +122,6 @@ def _show_result(atlas: Atlas, result: LvefResult) -> None:
     show_figures(rows)
     for cut in verdict.cut:
         st.warning(f"Threshold not judged, for want of data: {literal(cut)}")
-    document = remembered(atlas, ("lvef report", id(result)), result.document)
     with st.container(horizontal=True):
         offer_report(document, "lvef")
         offer_to_save(
@@ -228,6 +228,11 @@ def _show_exam(atlas: Atlas, uid: str) -> None:
             st.warning(
                 "The model was fitted to a cohort with this patient: it says too well.",
                 icon=":material/warning:",
+            )
+        elif row["in_training"] is None:
+            st.caption(
+                "Whether the model was fitted to this patient, too, is not known: its cohort was "
+                "never saved."
             )
         if row["filled_in"]:
             st.caption(f"Not known of the exam, and filled in: {literal(row['filled_in'])}")
