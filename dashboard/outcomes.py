@@ -85,6 +85,7 @@ def show_outcomes(atlas: Atlas) -> None:
                 key="curve",
                 bind="query-params",
                 help=_CURVE_HELP,
+                wrap=True,
             )
     rest = rest and 0 < len(names) < _MOST
     saved = atlas.cohorts().set_index("name")["cohort_id"]
