@@ -34,8 +34,11 @@ def opened() -> Atlas:
     AtlasError
         There is none.
     """
-    # Imported while somebody sees that the atlas is being opened, not at the first chart.
+    # Imported while somebody sees that the atlas is being opened, not at the first chart or curve.
     import plotly.graph_objects  # noqa: F401
+
+    import angioatlas.comparison.comparison
+    import angioatlas.survival.study  # noqa: F401
 
     settings = load_settings()
     if settings.store is None:
@@ -160,11 +163,21 @@ def remembered(atlas: Atlas, key: Hashable, make: Callable[[], _Answer]) -> _Ans
     make : callable
         Asks.
     """
-    kept: dict[Hashable, object] = st.session_state.setdefault(_KEPT, {})
-    wanted = (atlas.position(), atlas.principal, key)
+    kept, wanted = _answers(atlas, key)
     if wanted not in kept:
         answer = make()
         kept[wanted] = answer
         for old in [*kept][:-_MOST_KEPT]:
             del kept[old]
     return cast(_Answer, kept[wanted])
+
+
+def is_remembered(atlas: Atlas, key: Hashable) -> bool:
+    """Tell whether `remembered` has the answer: what takes long is not asked for by itself."""
+    kept, wanted = _answers(atlas, key)
+    return wanted in kept
+
+
+def _answers(atlas: Atlas, key: Hashable) -> tuple[dict[Hashable, object], Hashable]:
+    kept: dict[Hashable, object] = st.session_state.setdefault(_KEPT, {})
+    return kept, (atlas.position(), atlas.principal, key)
