@@ -60,15 +60,15 @@ def map_report(told: MapTold) -> Document:
     sizes = (
         dots.groupby("cluster", as_index=False)
         .agg(dots=("uid", "size"), patients=("patient_id", "nunique"))
-        .assign(cluster=lambda rows: rows["cluster"].map(_named))
+        .assign(cluster=lambda rows: rows["cluster"].map(island_name))
         .rename(columns={"cluster": "island"})
     )
-    islands = told.islands.assign(cluster=told.islands["cluster"].map(_named))
+    islands = told.islands.assign(cluster=told.islands["cluster"].map(island_name))
     return Document(
         title=f"Map {picture.about.name}",
         subtitle=f"{len(dots):,} {told.about['level']} embeddings of {told.about['encoder_id']}.",
         sections=[
-            Section("Map", [Block(draw_picture(picture), _told(picture)), Block(kept)]),
+            Section("Map", [Block(draw_picture(picture), in_words(picture)), Block(kept)]),
             Section(
                 "Islands",
                 [
@@ -94,7 +94,7 @@ def map_report(told: MapTold) -> Document:
     )
 
 
-def _told(picture: MapPicture) -> str:
+def in_words(picture: MapPicture) -> str:
     """Tell what is drawn, and how many of the dots have which value."""
     counts = ", ".join(f"{name} ({count:,})" for name, count in picture.counts.items())
     shown = f"By {picture.colour.title}: {counts}."
@@ -193,5 +193,6 @@ def _day(date: Any) -> str:
     return "date not known" if pd.isna(date) else f"{date:%Y-%m-%d}"
 
 
-def _named(island: int) -> str:
+def island_name(island: int) -> str:
+    """Return what an island is called: they count from one."""
     return "–" if island == NONE else f"{island + 1}"
