@@ -19,6 +19,10 @@ _CONFIG: Final = {
     "modeBarButtonsToRemove": ["autoScale2d", "toggleSpikelines"],
     "toImageButtonOptions": {"format": "svg"},
 }
+_UNTOUCHED: Final = "<style>.selectionlayer path { pointer-events: none !important; }</style>"
+"""An outline does not take the mouse, so that another one may begin within it."""
+_SEEN: Final = 0.25
+"""How much is seen of dots that are not selected."""
 
 
 def is_dark() -> bool:
@@ -74,7 +78,11 @@ def selectable(figure: go.Figure) -> go.Figure:
         margin={"l": 8, "r": 8, "t": 32, "b": 8},
         modebar={"orientation": "v"},
         newselection={"line": {"color": ink(), "width": 2, "dash": "dot"}},
-        activeselection={"fillcolor": "rgba(0,0,0,0)"},
+    )
+    drawn.update_traces(
+        selected={"marker": {"opacity": 0.9}},
+        unselected={"marker": {"opacity": _SEEN}},
+        selector={"type": "scattergl"},
     )
     return drawn
 
@@ -94,6 +102,7 @@ def selection(figure: go.Figure, *, alt: str, key: str, on_select: Callable[[], 
     on_select : callable
         Called when something is drawn, or nothing any more.
     """
+    st.html(_UNTOUCHED)
     st.plotly_chart(
         figure,
         theme=None,

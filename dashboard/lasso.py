@@ -7,7 +7,7 @@ comes up, and is sent again unchanged while only the selection changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -23,16 +23,23 @@ CHOSEN: Final = "chosen"
 """Where the session has the cohort of what is drawn, for other pages."""
 _AREA: Final = "area"
 _PLOT: Final = "plot"
-_LONG: Final = "long area"
+_KEPT: Final = "area of a map"
 _SHOWN: Final = "areas on the map"
 _LONGEST: Final = 2_000
 """Letters that an area may have in an address: a hundred vertices and more."""
 
 
-def area() -> str:
-    """Return what is drawn, as a word; empty when nothing is."""
-    word = st.query_params.get(_AREA, "") or st.session_state.get(_LONG, "")
-    return str(word)
+def area(name: str) -> str:
+    """Return what is drawn on a map, as a word; empty when nothing is.
+
+    Who opened a case and comes back finds it again, though the address has lost it.
+    """
+    word = st.query_params.get(_AREA)
+    if word is None:
+        of, kept = st.session_state.get(_KEPT, (name, ""))
+        word = kept if of == name else ""
+    _keep(name, word)
+    return word
 
 
 def in_address() -> bool:
@@ -42,32 +49,32 @@ def in_address() -> bool:
 
 def forget() -> None:
     """Take away what is drawn."""
-    _keep("")
-
-
-def _keep(word: str) -> None:
     st.session_state.pop(CHOSEN, None)
-    st.session_state[_LONG] = word if len(word) > _LONGEST else ""
+    _keep("", "")
+
+
+def _keep(name: str, word: str) -> None:
+    st.session_state[_KEPT] = (name, word)
     if 0 < len(word) <= _LONGEST:
         st.query_params[_AREA] = word
     else:
         st.query_params.pop(_AREA, None)
 
 
-def lasso(atlas: Atlas, view: Hashable, make: Callable[[], go.Figure], *, alt: str) -> None:
-    """Show a figure of a map to draw on; `area` then has what was drawn.
+def lasso(atlas: Atlas, name: str, colour: str, make: Callable[[], go.Figure], *, alt: str) -> None:
+    """Show a map to draw on; `area` then has what was drawn.
 
     Parameters
     ----------
     atlas : Atlas
-    view : hashable
-        What the figure shows.
+    name, colour : str
+        Of the map.
     make : callable
         Draws it.
     alt : str
         What it shows, for who does not see it.
     """
-    word, view = area(), (view, atlas.position(), is_dark())
+    word, view = area(name), (name, colour, atlas.position(), is_dark())
     shown = st.session_state.get(_SHOWN)
     # Whoever was on another page, or went back, has a map without what was drawn on it since.
     if _PLOT not in st.session_state or shown is None or shown[0] != view or shown[2] != word:
@@ -87,8 +94,9 @@ def _drawn() -> None:
     except AtlasError as error:
         st.toast(f"{literal(error.message)}: {literal(error.hint)}")
         return
-    _keep(word)
+    st.session_state.pop(CHOSEN, None)
     view, drawn, _ = st.session_state[_SHOWN]
+    _keep(view[0], word)
     st.session_state[_SHOWN] = (view, drawn, word)
 
 

@@ -20,10 +20,9 @@ from analytics.report.style import COLOURS, GREY, styled
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 _UNKNOWN: Final = {"color": GREY, "symbol": "circle-open"}
-_LARGE: Final = 5
+_SIZES: Final = {500: 8, 5_000: 5}
+"""How large a dot is of up to so many; of more each is small."""
 _SMALL: Final = 3
-_MANY: Final = 5_000
-"""Of more dots each is small."""
 
 
 @final
@@ -117,7 +116,8 @@ def draw_picture(picture: MapPicture) -> go.Figure:
     figure = go.Figure()
     if picture.density is not None:
         _add_density(figure, picture.density)
-    known, size = dots["value"].notna(), _SMALL if len(dots) > _MANY else _LARGE
+    known = dots["value"].notna()
+    size = next((size for most, size in _SIZES.items() if len(dots) <= most), _SMALL)
     if not known.all():
         figure.add_trace(_dots(dots[~known], colour, colour.otherwise, size=size, **_UNKNOWN))
     if picture.scale is not None and known.any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -25,6 +25,14 @@ _DENSE: Final = [[0, "#18222C"], [1, "#4A5967"]]
 """How density is drawn on a dark page."""
 
 
+class _Shown(NamedTuple):
+    """What is kept of a map besides its pictures: its quality, islands, and how many dots left."""
+
+    quality: Any
+    islands: pd.DataFrame
+    gone: int
+
+
 def show(atlas: Atlas) -> None:
     """Draw the page."""
     st.title("Map")
@@ -39,7 +47,7 @@ def show(atlas: Atlas) -> None:
     with plot:
         name, colour = _choices(atlas, [*newest.index])
         _show_map(atlas, name, colour)
-    word = area()
+    word = area(name)
     studies: tuple[str, ...] = ()
     if word:
         studies = remembered(
@@ -53,7 +61,10 @@ def show(atlas: Atlas) -> None:
             show_selected(atlas, studies, cohort)
         else:
             _invite(is_empty=bool(word))
-        _show_quality(atlas, name, newest.loc[name])
+        with st.spinner("Comparing the islands …"):
+            shown = remembered(atlas, ("map islands", name), lambda: _islands(atlas, name))
+        _show_quality(shown, newest.loc[name])
+    _show_islands(shown, expanded=cohort is None)
     if cohort is not None:
         show_fate(atlas, cohort)
         show_exams(atlas, studies)
@@ -93,7 +104,8 @@ def _show_map(atlas: Atlas, name: str, colour: str) -> None:
         with st.container(key="map-plot"):
             lasso(
                 atlas,
-                (name, colour),
+                name,
+                colour,
                 lambda: _drawn(picture),
                 alt=f"Map {name}: {picture.total:,} dots, the nearer the more alike. {told}",
             )
@@ -122,23 +134,23 @@ def _invite(*, is_empty: bool) -> None:
     )
 
 
-def _show_quality(atlas: Atlas, name: str, saved: pd.Series) -> None:
-    with st.spinner("Comparing the islands …"):
-        quality, islands, gone = remembered(
-            atlas, ("map islands", name), lambda: _islands(atlas, name)
-        )
-    also = f", {gone:,} dots are gone since" if gone else ""
+def _show_quality(shown: _Shown, saved: pd.Series) -> None:
+    quality = shown.quality
+    also = f"; {shown.gone:,} of its dots are gone since" if shown.gone else ""
     st.caption(
         f"Drawn by {saved['method'].upper()} from {saved['level']} embeddings of "
         f"`{saved['encoder_id']}` at store version {saved['store_version']}{also}. Trustworthiness "
         f"{quality.trustworthiness:.2f}; {quality.overlap:.0%} of the nearest "
         f"{quality.neighbours} stay among the nearest ({quality.rows:,} dots looked at)."
     )
-    with st.expander("What is frequent on the islands", expanded=not area()):
-        if islands.empty:
+
+
+def _show_islands(shown: _Shown, *, expanded: bool) -> None:
+    with st.expander("What is frequent on the islands", expanded=expanded):
+        if shown.islands.empty:
             st.markdown("Nothing that is known is more frequent on one than elsewhere.")
             return
-        st.dataframe(islands, hide_index=True, column_config=_ISLANDS)
+        st.dataframe(shown.islands, hide_index=True, column_config=_ISLANDS)
         st.caption(
             "Fisher's exact test, q by Benjamini and Hochberg. Exams of one patient count one "
             "each: a guide, no proof."
@@ -154,7 +166,7 @@ _ISLANDS: Final = {
 }
 
 
-def _islands(atlas: Atlas, name: str) -> tuple[Any, pd.DataFrame, int]:
+def _islands(atlas: Atlas, name: str) -> _Shown:
     """Return what is kept of a map besides its picture, without its dots."""
     found = atlas.map(name)
     rows = found.islands
@@ -165,7 +177,7 @@ def _islands(atlas: Atlas, name: str) -> tuple[Any, pd.DataFrame, int]:
         elsewhere=rows["elsewhere"].round(2),
         q=[f"{each:.3f}" if each >= 1e-3 else "< 0.001" for each in rows["q"]],
     )
-    return found.quality, told[[*_ISLANDS]], found.gone
+    return _Shown(found.quality, told[[*_ISLANDS]], found.gone)
 
 
 def _offer_to_draw(atlas: Atlas) -> None:
