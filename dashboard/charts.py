@@ -76,7 +76,7 @@ def selectable(figure: go.Figure) -> go.Figure:
     drawn.update_layout(
         dragmode="lasso",
         margin={"l": 8, "r": 8, "t": 32, "b": 8},
-        modebar={"orientation": "v"},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": ink()},
         newselection={"line": {"color": ink(), "width": 2, "dash": "dot"}},
     )
     drawn.update_traces(

@@ -22,6 +22,7 @@ NAME: Final = "Lasso"
 """What the selected are called beside everybody else."""
 _CINES: Final = 4
 _HEIGHT: Final = 192
+_LISTED: Final = 1_000
 _SAVED: Final = "saved on the map"
 _COLUMNS: Final = {
     "study_date": st.column_config.DateColumn("Date"),
@@ -68,13 +69,14 @@ def show_selected(atlas: Atlas, studies: tuple[str, ...], cohort: CohortMembers)
             on_click="ignore",
             icon=":material/download:",
         )
-        st.button("Clear", on_click=forget, icon=":material/close:")
-    st.page_link(
-        "views/cohort.py",
-        label="Compare with saved cohorts",
-        icon=":material/groups:",
-        query_params={"part": "Compare"},
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            "views/cohort.py",
+            label="Compare with saved cohorts",
+            icon=":material/groups:",
+            query_params={"part": "Compare"},
+        )
+        st.button("Clear", on_click=forget, icon=":material/close:", type="tertiary")
     if not in_address():
         st.caption("This outline is too long for a link: a saved cohort can be linked to.")
 
@@ -146,6 +148,8 @@ def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:
     st.subheader("The selected exams")
     with st.spinner("Reading the exams …"):
         rows = remembered(atlas, ("exams drawn round", studies), lambda: _rows(atlas, studies))
+    if len(rows) < len(studies):
+        st.caption(f"The first {len(rows):,}; members to download are all of them.")
     picked = st.dataframe(
         rows,
         hide_index=True,
@@ -174,7 +178,7 @@ def _rows(atlas: Atlas, studies: tuple[str, ...]) -> pd.DataFrame:
     found = atlas.studies()
     return found.loc[found["study_uid"].isin(studies), [*_COLUMNS]].sort_values(
         ["study_date", "study_uid"], ignore_index=True
-    )
+    )[:_LISTED]
 
 
 def _place(atlas: Atlas, uid: str) -> list[Place]:
