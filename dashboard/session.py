@@ -153,11 +153,21 @@ def remembered(atlas: Atlas, key: Hashable, make: Callable[[], _Answer]) -> _Ans
     make : callable
         Asks.
     """
-    kept: dict[Hashable, object] = st.session_state.setdefault(_KEPT, {})
-    wanted = (atlas.position(), atlas.principal, key)
+    kept, wanted = _answers(atlas, key)
     if wanted not in kept:
         answer = make()
         kept[wanted] = answer
         for old in [*kept][:-_MOST_KEPT]:
             del kept[old]
     return cast(_Answer, kept[wanted])
+
+
+def is_remembered(atlas: Atlas, key: Hashable) -> bool:
+    """Tell whether `remembered` has the answer: what takes long is not asked for by itself."""
+    kept, wanted = _answers(atlas, key)
+    return wanted in kept
+
+
+def _answers(atlas: Atlas, key: Hashable) -> tuple[dict[Hashable, object], Hashable]:
+    kept: dict[Hashable, object] = st.session_state.setdefault(_KEPT, {})
+    return kept, (atlas.position(), atlas.principal, key)
