@@ -45,7 +45,7 @@ _SIGNS: Final = {
 }
 _OF_ANY: Final = frozenset({Condition.AT_LEAST, Condition.FROM, Condition.IS, Condition.FOUND})
 """Of several segments one is enough; everything else must hold for all."""
-NOWHERE_ELSE: Final = "anywhere"
+ANYWHERE: Final = "anywhere"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ SUBJECTS: Final = {
 }
 """By what it is called."""
 _PLACES: Final = {
-    NOWHERE_ELSE: tuple(SEGMENTS),
+    ANYWHERE: tuple(SEGMENTS),
     **VESSELS,
     **{words: (name,) for name, words in SEGMENTS.items()},
 }
@@ -99,9 +99,7 @@ _PLACES: Final = {
 def offered(known: Collection[str]) -> list[str]:
     """Return the subjects that a store knows something of, by the names of its columns."""
     return [
-        words
-        for words, subject in SUBJECTS.items()
-        if {*columns_of(subject, NOWHERE_ELSE)} & {*known}
+        words for words, subject in SUBJECTS.items() if {*columns_of(subject, ANYWHERE)} & {*known}
     ]
 
 
@@ -130,7 +128,7 @@ def clause(columns: Sequence[str], condition: Condition, values: Sequence[Value]
         One, of "between" two in either order; none of what is found or not.
     """
     if condition is Condition.BETWEEN:
-        low, high = sorted(values)  # type: ignore[type-var]
+        low, high = sorted(values)
         if len(columns) == 1:
             return f"{columns[0]} between {_written(low)} and {_written(high)}"
         return " and ".join(

@@ -53,6 +53,20 @@ def horizon_choice(default: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(days)) or default
 
 
+def curve_choice() -> bool:
+    """Let curves be chosen; tell whether they are of survival, not of incidence."""
+    chosen = st.segmented_control(
+        "Curves",
+        [_INCIDENCE, _SURVIVAL],
+        default=_INCIDENCE,
+        required=True,
+        key="curve",
+        bind="query-params",
+        help=_CURVE_HELP,
+    )
+    return chosen == _SURVIVAL
+
+
 def show_outcomes(atlas: Atlas) -> None:
     """Draw what became of up to four cohorts, side by side."""
     with st.container(border=True, key="question"):
@@ -77,15 +91,7 @@ def show_outcomes(atlas: Atlas) -> None:
             horizons = horizon_choice((365, 730))
         with right:
             endpoint = endpoint_choice(atlas)
-            curve = st.segmented_control(
-                "Curves",
-                [_INCIDENCE, _SURVIVAL],
-                default=_INCIDENCE,
-                required=True,
-                key="curve",
-                bind="query-params",
-                help=_CURVE_HELP,
-            )
+            survival = curve_choice()
     rest = rest and 0 < len(names) < _MOST
     saved = atlas.cohorts().set_index("name")["cohort_id"]
     ids = tuple(saved[name] for name in names)
@@ -106,10 +112,19 @@ def show_outcomes(atlas: Atlas) -> None:
                     next(iter(names), None), endpoint=endpoint, horizons=horizons
                 ),
             )
-    _show_groups(atlas, found, curve == _SURVIVAL)
+    show_comparison(atlas, found, survival=survival)
 
 
-def _show_groups(atlas: Atlas, found: Comparison | CohortOutcomes, survival: bool) -> None:
+def show_comparison(atlas: Atlas, found: Comparison | CohortOutcomes, *, survival: bool) -> None:
+    """Draw what became of groups, or say why that cannot be told, and offer the report.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    found : Comparison or CohortOutcomes
+    survival : bool
+        Draw survival, not incidence; see `curve_choice`.
+    """
     if found.outcomes is None:
         told = found.not_told or "what became of them cannot be told"
         st.info(f"{literal(told[0].upper() + told[1:])}.", icon=":material/event_busy:")

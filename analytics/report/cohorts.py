@@ -28,7 +28,7 @@ DIFFERENCES: Final = (
     f"Largest absolute SMD of each characteristic; filled from {IMBALANCE} on, the dashed line; a "
     "triangle is infinite."
 )
-_LONGEST_STEP: Final = 42
+_LONGEST_STEP: Final = 32
 """Letters beside a bar."""
 _LINES: Final = (
     "With the numbers of patients at risk; bands are pointwise 95 % intervals. Drawn while a tenth "
@@ -142,6 +142,7 @@ def differences_figure(balance: Balance) -> go.Figure:
     edge = 1.15 * max(finite.max() if len(finite) else 0.0, 2 * IMBALANCE)
     names = [str(name).replace("_", " ") for name in found.index]
     apart = found.to_numpy() >= IMBALANCE
+    colours = np.where(apart, COLOURS[1], COLOURS[0])
     figure = go.Figure(
         go.Scatter(
             x=found.clip(upper=edge),
@@ -149,12 +150,13 @@ def differences_figure(balance: Balance) -> go.Figure:
             mode="markers",
             marker={
                 "size": 11,
-                "color": np.where(apart, COLOURS[1], COLOURS[0]),
+                "color": colours,
                 "symbol": np.select(
                     [np.isinf(found), apart], ["triangle-right", "circle"], "circle-open"
                 ),
-                "line": {"width": 2},
+                "line": {"width": 2, "color": colours},
             },
+            cliponaxis=False,
             text=[f"{value:.2f}" for value in found],
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
