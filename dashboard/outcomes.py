@@ -10,8 +10,9 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
+from dashboard.reports import offer_report, reported, show_table
 from dashboard.session import encoder, literal, remembered, show_error
-from dashboard.studies import cohort_choice, offer_report, reported, show_table
+from dashboard.studies import cohort_choice
 
 if TYPE_CHECKING:
     from analytics.report.document import Document

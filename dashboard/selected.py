@@ -11,7 +11,9 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import AtlasError
+from dashboard.characteristics import show_characteristics
 from dashboard.cine import Place, show_cines
+from dashboard.downloads import offer_members
 from dashboard.drawn import keep_drawn
 from dashboard.lasso import forget, in_address
 from dashboard.layout import cells
@@ -22,8 +24,8 @@ from dashboard.outcomes import (
     horizon_choice,
     show_comparison,
 )
+from dashboard.reports import offer_report, reported
 from dashboard.session import literal, remembered, show_error
-from dashboard.studies import offer_report, reported, show_table
 
 NAME: Final = "Lasso"
 """What the selected are called beside everybody else."""
@@ -71,14 +73,7 @@ def show_selected(atlas: Atlas, studies: tuple[str, ...], cohort: CohortMembers)
         st.caption("As a cohort: the first of the selected exams of each patient.")
     with st.container(horizontal=True):
         _offer_to_save(atlas, studies)
-        st.download_button(
-            "Members (CSV)",
-            lambda: cohort.members[["study_uid", "index_date"]].to_csv(index=False),
-            file_name="lasso.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        offer_members(cohort, "lasso")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             "views/cohort.py",
@@ -148,11 +143,8 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
         return
     show_comparison(found, survival=survival)
     st.subheader("How they differ")
-    st.caption(
-        "At the exam that counts. SMD: standardised mean difference; 0.1 or more is often called "
-        "imbalance. They were selected by their pictures: a description, no cause."
-    )
-    show_table(found.characteristics)
+    st.caption("At the exam that counts.  They were selected by their pictures: this is no cause.")
+    show_characteristics(found)
     with st.container(horizontal=True):
         offer_report(document, "cohorts")
 
