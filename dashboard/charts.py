@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 _FONT: Final = {"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14}
-_INK: Final = {"light": "#17222D", "dark": "#E8EEF3"}
+_INK: Final = {"light": "#0C1620", "dark": "#E8EEF3"}
 _LINES: Final = {"light": "#8A97A3", "dark": "#6C7B89"}
 _DARK_ON_LIGHT: Final = ("#000000", "#000", "#222")
 """What reports draw in black, which is not seen on a dark page."""
