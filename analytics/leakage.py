@@ -40,12 +40,6 @@ _TOO_MANY: Final = 10_000_000
 _OUTCOME_NAMES: Final = frozenset(EVENT_KINDS) | {"event", "outcome", "time_days", "state", "died"}
 
 
-class LeakageError(AtlasError):
-    """The data of an analysis leak; the figures would be too good."""
-
-    code = "leakage"
-
-
 @dataclass(frozen=True)
 class Leak:
     """One way in which something leaks.
@@ -60,6 +54,22 @@ class Leak:
 
     what: str
     rows: tuple[str, ...]
+
+
+class LeakageError(AtlasError):
+    """The data of an analysis leak; the figures would be too good.
+
+    Attributes
+    ----------
+    leaks : tuple of Leak
+        For who shows them where rows must not be named.
+    """
+
+    code = "leakage"
+
+    def __init__(self, message: str, hint: str, leaks: Iterable[Leak]) -> None:
+        super().__init__(message, hint)
+        self.leaks = tuple(leaks)
 
 
 def refuse(leaks: Iterable[Leak]) -> None:
@@ -81,6 +91,7 @@ def refuse(leaks: Iterable[Leak]) -> None:
     raise LeakageError(
         "the analysis is refused, its figures would be too good:\n  " + "\n  ".join(lines),
         "leave these rows or predictors out, and give the same command again",
+        found,
     )
 
 

@@ -168,6 +168,18 @@ class CohortStudies:
         with self.snapshot() as snapshot:
             return cohorts_.staleness(snapshot, cohort)
 
+    @audited(Action.READ, refusals_only=True)
+    def clinical_predictors(self) -> list[str]:
+        """Return what clinical predictors are called that anybody in the store has.
+
+        Age and sex of the exam come first, then covariates, then measurements.
+        """
+        from analytics.predictors import AGE, SEX
+        from angioatlas.studied import label_names
+
+        with self.snapshot() as snapshot:
+            return [AGE, SEX, *label_names(snapshot)]
+
     @audited(Action.WRITE, "name")
     def drop_cohort(self, name: str) -> None:
         """Delete a saved cohort by a name, or by its id with all its names.

@@ -41,6 +41,7 @@ BOTH: Final = "both"
 SETS: Final = (EMBEDDINGS, CLINICAL, BOTH)
 _AGE_BANDS: Final = ((0, 50), (50, 60), (60, 70), (70, 80), (80, 200))
 _MOST_SITES: Final = 12
+_NAMED: Final = (LabelKind.COVARIATES, LabelKind.MEASUREMENTS)
 
 
 @dataclass(frozen=True)
@@ -207,15 +208,20 @@ def _labels(
     snapshot: Snapshot, patients: Sequence[str], clinical: Sequence[str], more: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return covariates and measurements of some patients; of names, what anybody has is known."""
-    kinds = (LabelKind.COVARIATES, LabelKind.MEASUREMENTS)
-    known = [snapshot.label_rows(kind)["name"].unique().to_pylist() for kind in kinds]
-    check_names(clinical, {*known[0], *known[1], *([] if more is None else more["name"])})
+    known = label_names(snapshot)
+    check_names(clinical, {*known, *([] if more is None else more["name"])})
     covariates, measurements = (
-        snapshot.labels(kind, patients=patients).to_pandas() for kind in kinds
+        snapshot.labels(kind, patients=patients).to_pandas() for kind in _NAMED
     )
     if more is not None:
         covariates = pd.concat([covariates, more], ignore_index=True)
     return covariates, measurements
+
+
+def label_names(snapshot: Snapshot) -> list[str]:
+    """Return what covariates and measurements are called that anybody in a store has."""
+    known = (snapshot.label_rows(kind)["name"].unique().to_pylist() for kind in _NAMED)
+    return [name for names in known for name in sorted(names)]
 
 
 def check(

@@ -103,6 +103,23 @@ class Fates:
     test: LogRank | None
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        groups: Mapping[str, Times],
+        horizons: Sequence[float],
+        test: LogRank | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Fates:
+        """Tell what became of one group or more, each of somebody; see `compare_groups`."""
+        found = {name: Followed.of(times) for name, times in groups.items()}
+        rows = [
+            {"group": name, "horizon_days": horizon, **each.at(horizon)}
+            for name, each in found.items()
+            for horizon in horizons
+        ]
+        return cls(found, pd.DataFrame(rows), test, notes)
+
     @property
     def until(self) -> float:
         """How far curves are drawn: see `SHOWN_AT_RISK`; no less far than the first horizon."""
@@ -183,14 +200,7 @@ def compare_groups(
             f"{len(groups)} groups to compare, {len(nobody)} of them without follow-up",
             "compare two groups or more whose patients were followed",
         )
-    found = {name: Followed.of(times) for name, times in groups.items()}
-    rows = [
-        {"group": name, "horizon_days": horizon, **each.at(horizon)}
-        for name, each in found.items()
-        for horizon in horizons
-    ]
-    test, notes = _tested(groups, shared)
-    return Fates(found, pd.DataFrame(rows), test, notes)
+    return Fates.of(groups, horizons, *_tested(groups, shared))
 
 
 def _tested(groups: Mapping[str, Times], shared: int) -> tuple[LogRank | None, tuple[str, ...]]:

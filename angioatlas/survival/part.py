@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
 from angioatlas.cohort_studies import CohortStudies
-from angioatlas.cohorts import CohortMembers
+from angioatlas.cohorts import CohortMembers, opened
 from angioatlas.identities import store_identity
 from angioatlas.predictions import Predictions
 from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, listing
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from analytics.endpoints import Endpoint
     from angioatlas.survival.ask import SurvivalQuestion
     from angioatlas.survival.like import OutcomesLike
+    from angioatlas.survival.outcomes import CohortOutcomes
     from angioatlas.survival.study import SurvivalResult
 
 
@@ -173,6 +174,46 @@ class SurvivalStudies(CohortStudies):
             encoder_id=space,
             trained_on=self._trained_on(space, members),
         )
+
+    @audited(Action.ANALYSE, "endpoint")
+    def cohort_outcomes(
+        self,
+        cohort: str | CohortMembers | None = None,
+        *,
+        endpoint: str = "mace",
+        horizons: Sequence[int] = (365,),
+    ) -> CohortOutcomes:
+        """Tell what became of one cohort; `compare_cohorts` tells it of several.
+
+        Parameters
+        ----------
+        cohort : str, CohortMembers or None
+            The first exam of every patient by default.
+        endpoint : str
+            A name of `analytics.endpoints.ENDPOINTS`.
+        horizons : sequence of int
+            In days.
+
+        Returns
+        -------
+        CohortOutcomes
+            Without curves, and saying why, where nobody was followed.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such cohort or endpoint.
+        """
+        from analytics.endpoints import endpoint as endpoint_named
+        from analytics.survival.study import horizons_of
+        from angioatlas.survival.outcomes import outcomes
+
+        target, days = endpoint_named(endpoint), horizons_of(tuple(horizons))
+        members = self.choose_cohort() if cohort is None else cohort
+        members = self.cohort(members) if isinstance(members, str) else members
+        note(cohort_id=members.cohort_id, store_version=members.store_version)
+        with opened(members, self._snapshot_at) as snapshot:
+            return outcomes(snapshot, members, endpoint=target, horizons=days)
 
     @audited(Action.ANALYSE, "endpoint", "k")
     def outcomes_like(

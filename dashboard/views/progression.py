@@ -100,7 +100,7 @@ def _choose(atlas: Atlas) -> None:
         st.rerun()
 
 
-_AGAIN_COLUMNS: Final = {
+_AGAIN_COLUMNS: Final[dict[str, Any]] = {
     "who": st.column_config.TextColumn("Who", width="large"),
     "score": st.column_config.NumberColumn("Last change", format="%.2f"),
     "beyond": "Noise floor",
@@ -154,7 +154,7 @@ def _patient(atlas: Atlas, uid: str) -> None:
         st.caption("Up is worse; 0 is the mean of exams. Dotted lines: procedures.")
     for each in told.notes:
         st.caption(literal(f"{each[:1].upper()}{each[1:]}."))
-    if len(told.exams):
+    if len(told.exams) > 1:
         st.subheader("Exams side by side")
         show_side_by_side(atlas, told.exams)
     offer_report(found.document(), "patient-progression")
@@ -194,7 +194,7 @@ def _pairs(pairs: pd.DataFrame) -> None:
     )
 
 
-_PAIR_COLUMNS: Final = {
+_PAIR_COLUMNS: Final[dict[str, Any]] = {
     "prior_date": st.column_config.DateColumn("Exam before"),
     "date": st.column_config.DateColumn("Exam"),
     "days": st.column_config.NumberColumn("Days"),
@@ -281,11 +281,11 @@ def _population(atlas: Atlas) -> None:
 
 
 def _show_study(found: ProgressionResult, document: Document, cohort: str) -> None:
-    rates, floor = found.study.rates.set_index("group"), found.study.floor
+    whole, floor = found.study.rates.set_index("group").loc["all"], found.study.floor
     (who, *tables) = section_of(document, "Summary").blocks
     with st.container(horizontal=True, gap="large"):
-        st.metric("Pairs of exams", int(rates.loc["all", "pairs"]), width="content")
-        st.metric("Patients", int(rates.loc["all", "patients"]), width="content")
+        st.metric("Pairs of exams", str(whole["pairs"]), width="content")
+        st.metric("Patients", str(whole["patients"]), width="content")
         st.metric(
             "Noise floor",
             f"{floor.threshold:.3f}",

@@ -47,6 +47,7 @@ def page(state, open_store, monkeypatch):
             app.query_params[key] = value
         app.run()
         assert not app.exception
+        assert not any("failed that should not" in each.value for each in app.error)
         return app
 
     yield show
