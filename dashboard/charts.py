@@ -9,11 +9,16 @@ from typing import Final
 import plotly.graph_objects as go
 import streamlit as st
 
+from analytics.report.style import COLOURS
+
 _FONT: Final = {"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14}
 _INK: Final = {"light": "#17222D", "dark": "#E8EEF3"}
 _LINES: Final = {"light": "#8A97A3", "dark": "#6C7B89"}
-_DARK_ON_LIGHT: Final = ("#000000", "#000", "#222")
-"""What reports draw in black, which is not seen on a dark page."""
+_LIFTED: Final = {
+    COLOURS[0]: "#3A94D6",
+    **dict.fromkeys(("#000000", "#000", "#222"), _INK["dark"]),
+}
+"""On a dark page: what reports draw in black is not seen, and their blue not read as letters."""
 _CONFIG: Final = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["autoScale2d", "toggleSpikelines"],
@@ -40,8 +45,8 @@ def themed(figure: go.Figure) -> go.Figure:
     mode = "dark" if is_dark() else "light"
     text = figure.to_json()
     if mode == "dark":
-        for black in _DARK_ON_LIGHT:
-            text = text.replace(f'"{black}"', f'"{_INK[mode]}"')
+        for colour, lifted in _LIFTED.items():
+            text = text.replace(f'"{colour}"', f'"{lifted}"')
     drawn = go.Figure(json.loads(text))
     axis = {"linecolor": _LINES[mode], "tickcolor": _LINES[mode], "zerolinecolor": _LINES[mode]}
     drawn.update_layout(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -15,8 +15,9 @@ from dashboard.cine import Place, show_cines
 from dashboard.lasso import CHOSEN, forget, in_address
 from dashboard.layout import cells
 from dashboard.outcomes import endpoint_choice, horizon_choice, show_comparison, survival_choice
+from dashboard.reports import offer_report, section_of, show_blocks
 from dashboard.session import literal, remembered, show_error
-from dashboard.studies import show_table
+from dashboard.studies import reported
 
 NAME: Final = "Lasso"
 """What the selected are called beside everybody else."""
@@ -24,7 +25,7 @@ _CINES: Final = 4
 _HEIGHT: Final = 192
 _LISTED: Final = 1_000
 _SAVED: Final = "saved on the map"
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[str, Any]] = {
     "study_date": st.column_config.DateColumn("Date"),
     "patient_age_years": st.column_config.NumberColumn("Age, years", format="%.0f"),
     "patient_sex": "Sex",
@@ -124,23 +125,23 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
             survival = survival_choice()
     try:
         with st.spinner("Following the patients …"):
-            found = remembered(
+            found, document = remembered(
                 atlas,
                 ("drawn round, beside the rest", cohort.cohort_id, endpoint, horizons),
-                lambda: atlas.compare_cohorts(
-                    [cohort], names=[NAME], rest=True, endpoint=endpoint, horizons=horizons
+                lambda: reported(
+                    atlas.compare_cohorts(
+                        [cohort], names=[NAME], rest=True, endpoint=endpoint, horizons=horizons
+                    )
                 ),
             )
     except AtlasError as error:  # nobody is left beside them
         show_error(error)
         return
-    show_comparison(atlas, found, survival=survival)
+    show_comparison(found, survival=survival)
     st.subheader("How they differ")
-    st.caption(
-        "At the exam that counts. SMD: standardised mean difference; 0.1 or more is often called "
-        "imbalance. They were selected by their pictures: a description, no cause."
-    )
-    show_table(found.characteristics)
+    st.caption("At the exam that counts. They were selected by their pictures: no cause is told.")
+    show_blocks(section_of(document, "Characteristics").blocks, alt="Who they are", key="differ")
+    offer_report(document, "lasso")
 
 
 def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:

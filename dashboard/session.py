@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar, cast
@@ -16,6 +17,7 @@ from core.errors import AtlasError, ForbiddenError, UnauthenticatedError, UsageE
 from core.provenance import RESEARCH_USE
 from core.settings import load_settings
 
+_log = logging.getLogger(__name__)
 ENCODER: Final = "encoder"
 """Key of the choice between several encoders, and its name in the address."""
 _KEPT: Final = "answers"
@@ -32,8 +34,11 @@ def opened() -> Atlas:
     AtlasError
         There is none.
     """
-    # Imported while somebody sees that the atlas is being opened, not at the first chart.
+    # Imported while somebody sees that the atlas is being opened, not at the first chart or curve.
     import plotly.graph_objects  # noqa: F401
+
+    import angioatlas.comparison.comparison
+    import angioatlas.survival.study  # noqa: F401
 
     settings = load_settings()
     if settings.store is None:
@@ -100,6 +105,11 @@ def told() -> Iterator[None]:
         show_error(error)
         if isinstance(error, ForbiddenError):
             offer_log_out()
+        st.stop()
+    except Exception:  # noqa: BLE001 - a fault of ours: its words may name a patient, the log has them
+        _log.exception("a page failed")
+        st.error("Something failed that should not.", icon=":material/error:")
+        st.caption("Next step: reload the page; the log of the server says what it was")
         st.stop()
 
 

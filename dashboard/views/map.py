@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -15,6 +16,7 @@ from angioatlas.maps.areas import areas_of_word
 from core.errors import AtlasError
 from dashboard.charts import is_dark
 from dashboard.lasso import area, forget, lasso
+from dashboard.reports import p_value
 from dashboard.selected import cohort_of, show_exams, show_fate, show_selected
 from dashboard.session import acting, encoder, literal, remembered, show_error
 from dashboard.studies import in_store
@@ -63,7 +65,7 @@ def show(atlas: Atlas) -> None:
             _invite(is_empty=bool(word))
         with st.spinner("Comparing the islands …"):
             shown = remembered(atlas, ("map islands", name), lambda: _islands(atlas, name))
-        _show_quality(shown, newest.loc[name])
+        _show_quality(shown, newest.to_dict("index")[name])
     _show_islands(shown, expanded=cohort is None)
     if cohort is not None:
         show_fate(atlas, cohort)
@@ -134,7 +136,7 @@ def _invite(*, is_empty: bool) -> None:
     )
 
 
-def _show_quality(shown: _Shown, saved: pd.Series) -> None:
+def _show_quality(shown: _Shown, saved: dict[Hashable, Any]) -> None:
     quality = shown.quality
     also = f"; {shown.gone:,} of its dots are gone since" if shown.gone else ""
     st.caption(
@@ -157,11 +159,11 @@ def _show_islands(shown: _Shown, *, expanded: bool) -> None:
         )
 
 
-_ISLANDS: Final = {
+_ISLANDS: Final[dict[str, Any]] = {
     "island": "Island",
     "finding": "Finding",
-    "share": st.column_config.NumberColumn("On it", format="percent"),
-    "elsewhere": st.column_config.NumberColumn("Elsewhere", format="percent"),
+    "share": "On it",
+    "elsewhere": "Elsewhere",
     "q": "q",
 }
 
@@ -173,9 +175,9 @@ def _islands(atlas: Atlas, name: str) -> _Shown:
     told = rows.assign(
         island=rows["cluster"].map(island_name),
         finding=rows["finding"].str.replace("_", " "),
-        share=rows["share"].round(2),
-        elsewhere=rows["elsewhere"].round(2),
-        q=[f"{each:.3f}" if each >= 1e-3 else "< 0.001" for each in rows["q"]],
+        share=rows["share"].map("{:.0%}".format),
+        elsewhere=rows["elsewhere"].map("{:.0%}".format),
+        q=rows["q"].map(p_value),
     )
     return _Shown(found.quality, told[[*_ISLANDS]], found.gone)
 
