@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo explore serve test test-slow api-contract coverage check format docs bench \
-  bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
+  screenshots bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -63,6 +63,9 @@ format: $(INSTALLED)  ## format the code and sort imports
 docs: $(INSTALLED)  ## write the generated pages of docs/
 	$(BIN)/python -m angioatlas.cli.reference --write docs
 	$(BIN)/python -m api.reference --write docs
+
+screenshots: $(INSTALLED)  ## take pictures of the explorer on the demo; needs chromium
+	$(BIN)/python -m benchmarks.screenshots --demo $(DEMO)
 
 bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run

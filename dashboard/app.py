@@ -14,6 +14,7 @@ import streamlit as st
 
 from angioatlas.browse import Holdings
 from core.provenance import RESEARCH_USE
+from dashboard.charts import is_dark
 from dashboard.session import ENCODER, acting, logs_in, offer_log_out, told
 
 PAGES: Final = {
@@ -34,6 +35,8 @@ PAGES: Final = {
 }
 """By heading, the file of each page in `views/`, its name and its sign."""
 _ICON: Final = Path(__file__).with_name("icon.png")
+_ON_PRIMARY: Final = '<style>[data-testid="stBaseButton-primary"] { color: #0E151C }</style>'
+"""Streamlit writes white on them, which nobody can read on the light blue of the dark theme."""
 
 
 def main() -> None:
@@ -41,6 +44,8 @@ def main() -> None:
     # A file: Streamlit's own signs for a browser's tab are fetched from elsewhere.
     st.set_page_config(page_title="AngioAtlas", page_icon=_ICON, layout="wide")
     st.logo(_ICON, size="large")
+    if is_dark():
+        st.html(_ON_PRIMARY)
     with told():
         atlas = acting()
         holdings = atlas.holdings()

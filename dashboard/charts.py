@@ -12,7 +12,7 @@ import streamlit as st
 from analytics.report.style import COLOURS
 
 _FONT: Final = {"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14}
-_INK: Final = {"light": "#17222D", "dark": "#E8EEF3"}
+_INK: Final = {"light": "#0C1620", "dark": "#E8EEF3"}
 _LINES: Final = {"light": "#8A97A3", "dark": "#6C7B89"}
 _LIFTED: Final = {
     COLOURS[0]: "#3A94D6",

@@ -17,10 +17,9 @@ from angioatlas.atlas import Atlas
 from angioatlas.maps.areas import areas_as_word, areas_of_word, drawn_areas
 from core.errors import AtlasError
 from dashboard.charts import ink, is_dark, selectable, selection
+from dashboard.drawn import forget_drawn
 from dashboard.session import literal, remembered
 
-CHOSEN: Final = "chosen"
-"""Where the session has the cohort of what is drawn, for other pages."""
 _AREA: Final = "area"
 _PLOT: Final = "plot"
 _KEPT: Final = "area of a map"
@@ -49,7 +48,7 @@ def in_address() -> bool:
 
 def forget() -> None:
     """Take away what is drawn."""
-    st.session_state.pop(CHOSEN, None)
+    forget_drawn()
     _keep("", "")
 
 
@@ -94,7 +93,7 @@ def _drawn() -> None:
     except AtlasError as error:
         st.toast(f"{literal(error.message)}: {literal(error.hint)}")
         return
-    st.session_state.pop(CHOSEN, None)
+    forget_drawn()
     view, drawn, _ = st.session_state[_SHOWN]
     _keep(view[0], word)
     st.session_state[_SHOWN] = (view, drawn, word)

@@ -10,8 +10,9 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
+from dashboard.reports import offer_report, reported, show_table
 from dashboard.session import encoder, literal, remembered, show_error
-from dashboard.studies import cohort_choice, offer_report, reported, show_table
+from dashboard.studies import cohort_choice
 
 if TYPE_CHECKING:
     from analytics.report.document import Document
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 _DAYS: Final = ("30", "90", "180", "365", "730", "1095", "1825")
 _MOST: Final = 4
-_INCIDENCE: Final = "Cumulative incidence"
-_SURVIVAL: Final = "Kaplan-Meier"
+INCIDENCE: Final = "Cumulative incidence"
+SURVIVAL: Final = "Kaplan-Meier"
 _CURVE_HELP: Final = (
     "Deaths that are no event of the endpoint compete with it: the cumulative incidence counts "
     "them, Kaplan-Meier takes them as censored, and 1 − survival is then too high a risk."
@@ -53,11 +54,11 @@ def horizon_choice(default: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(days)) or default
 
 
-def survival_choice(default: str = _SURVIVAL) -> bool:
-    """Let kinds of curves be chosen; return whether survival is to be drawn."""
-    curve = st.segmented_control(
+def curve_choice(default: str = INCIDENCE) -> bool:
+    """Let curves be chosen; tell whether they are of survival, not of incidence."""
+    chosen = st.segmented_control(
         "Curves",
-        [_INCIDENCE, _SURVIVAL],
+        [INCIDENCE, SURVIVAL],
         default=default,
         required=True,
         key="curve",
@@ -65,7 +66,7 @@ def survival_choice(default: str = _SURVIVAL) -> bool:
         help=_CURVE_HELP,
         wrap=True,
     )
-    return curve == _SURVIVAL
+    return chosen == SURVIVAL
 
 
 def show_outcomes(atlas: Atlas) -> None:
@@ -92,7 +93,7 @@ def show_outcomes(atlas: Atlas) -> None:
             horizons = horizon_choice((365, 730))
         with right:
             endpoint = endpoint_choice(atlas)
-            survival = survival_choice(_INCIDENCE)
+            survival = curve_choice()
     rest = rest and 0 < len(names) < _MOST
     saved = atlas.cohorts().set_index("name")["cohort_id"]
     ids = tuple(saved[name] for name in names)
@@ -117,13 +118,13 @@ def show_outcomes(atlas: Atlas) -> None:
 
 
 def show_comparison(found: Comparison | CohortOutcomes, *, survival: bool) -> None:
-    """Show what became of groups, side by side.
+    """Draw what became of groups, or say why that cannot be told.
 
     Parameters
     ----------
     found : Comparison or CohortOutcomes
     survival : bool
-        Whether curves are of survival, not of the cumulative incidence.
+        Draw survival, not incidence; see `curve_choice`.
     """
     if found.outcomes is None:
         told = found.not_told or "what became of them cannot be told"

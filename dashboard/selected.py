@@ -11,13 +11,21 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import AtlasError
+from dashboard.characteristics import show_characteristics
 from dashboard.cine import Place, show_cines
-from dashboard.lasso import CHOSEN, forget, in_address
+from dashboard.downloads import offer_members
+from dashboard.drawn import keep_drawn
+from dashboard.lasso import forget, in_address
 from dashboard.layout import cells
-from dashboard.outcomes import endpoint_choice, horizon_choice, show_comparison, survival_choice
-from dashboard.reports import offer_report, section_of, show_blocks
+from dashboard.outcomes import (
+    SURVIVAL,
+    curve_choice,
+    endpoint_choice,
+    horizon_choice,
+    show_comparison,
+)
+from dashboard.reports import offer_report, reported
 from dashboard.session import literal, remembered, show_error
-from dashboard.studies import reported
 
 NAME: Final = "Lasso"
 """What the selected are called beside everybody else."""
@@ -34,12 +42,15 @@ _COLUMNS: Final[dict[str, Any]] = {
 }
 
 
-def cohort_of(atlas: Atlas, studies: tuple[str, ...]) -> CohortMembers:
-    """Return the cohort of selected exams, the first of each patient; other pages find it, too."""
+def cohort_of(atlas: Atlas, name: str, studies: tuple[str, ...]) -> CohortMembers:
+    """Return the cohort of what is selected on a map, the first exam of each patient.
+
+    Other pages find it, too.
+    """
     found = remembered(
         atlas, ("drawn round", studies), lambda: atlas.choose_cohort(members=[*studies])
     )
-    st.session_state[CHOSEN] = found
+    keep_drawn(found, name)
     return found
 
 
@@ -62,14 +73,7 @@ def show_selected(atlas: Atlas, studies: tuple[str, ...], cohort: CohortMembers)
         st.caption("As a cohort: the first of the selected exams of each patient.")
     with st.container(horizontal=True):
         _offer_to_save(atlas, studies)
-        st.download_button(
-            "Members (CSV)",
-            lambda: cohort.members[["study_uid", "index_date"]].to_csv(index=False),
-            file_name="lasso.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        offer_members(cohort, "lasso")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             "views/cohort.py",
@@ -122,7 +126,7 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
         with middle:
             horizons = horizon_choice((365,))
         with right:
-            survival = survival_choice()
+            survival = curve_choice(SURVIVAL)
     try:
         with st.spinner("Following the patients …"):
             found, document = remembered(
@@ -140,7 +144,7 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
     show_comparison(found, survival=survival)
     st.subheader("How they differ")
     st.caption("At the exam that counts. They were selected by their pictures: no cause is told.")
-    show_blocks(section_of(document, "Characteristics").blocks, alt="Who they are", key="differ")
+    show_characteristics(found)
     offer_report(document, "lasso")
 
 

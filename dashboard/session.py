@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Final, TypeVar, cast
 
 import streamlit as st
@@ -34,16 +35,20 @@ def opened() -> Atlas:
     AtlasError
         There is none.
     """
-    # Imported while somebody sees that the atlas is being opened, not at the first chart or curve.
+    settings = load_settings()
+    if settings.store is None:
+        raise UsageError("no store is named", "angioatlas dashboard --store FOLDER")
+    atlas = Atlas.open(settings.store, settings=settings, follow=True)
+    Thread(target=_import_the_rest, daemon=True).start()
+    return atlas
+
+
+def _import_the_rest() -> None:
+    """Import what takes seconds while somebody reads the first page."""
     import plotly.graph_objects  # noqa: F401
 
     import angioatlas.comparison.comparison
     import angioatlas.survival.study  # noqa: F401
-
-    settings = load_settings()
-    if settings.store is None:
-        raise UsageError("no store is named", "angioatlas dashboard --store FOLDER")
-    return Atlas.open(settings.store, settings=settings, follow=True)
 
 
 @st.cache_resource(show_spinner=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -44,10 +43,13 @@ def show(atlas: Atlas) -> None:
     if maps.empty:
         _offer_to_draw(atlas)
         return
-    newest = maps.sort_values("created_at", ascending=False, kind="stable").set_index("name")
-    plot, beside = st.columns([7, 4], gap="large")
+    newest = {
+        row["name"]: row
+        for row in maps.sort_values("created_at", ascending=False, kind="stable").to_dict("records")
+    }
+    plot, beside = st.columns([7, 4], gap="medium")
     with plot:
-        name, colour = _choices(atlas, [*newest.index])
+        name, colour = _choices(atlas, [*newest])
         _show_map(atlas, name, colour)
     word = area(name)
     studies: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ def show(atlas: Atlas) -> None:
             ("studies on map", name, word),
             lambda: tuple(atlas.studies_on_map(name, areas_of_word(word))),
         )
-    cohort = cohort_of(atlas, studies) if studies else None
+    cohort = cohort_of(atlas, name, studies) if studies else None
     with beside:
         if cohort is not None:
             show_selected(atlas, studies, cohort)
@@ -65,7 +67,7 @@ def show(atlas: Atlas) -> None:
             _invite(is_empty=bool(word))
         with st.spinner("Comparing the islands …"):
             shown = remembered(atlas, ("map islands", name), lambda: _islands(atlas, name))
-        _show_quality(shown, newest.to_dict("index")[name])
+        _show_quality(shown, newest[name])
     _show_islands(shown, expanded=cohort is None)
     if cohort is not None:
         show_fate(atlas, cohort)
@@ -136,7 +138,7 @@ def _invite(*, is_empty: bool) -> None:
     )
 
 
-def _show_quality(shown: _Shown, saved: dict[Hashable, Any]) -> None:
+def _show_quality(shown: _Shown, saved: dict[Any, Any]) -> None:
     quality = shown.quality
     also = f"; {shown.gone:,} of its dots are gone since" if shown.gone else ""
     st.caption(

@@ -151,7 +151,8 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
         )
         st.markdown(f":gray[{'not used' if off else _use(part)}]")
         if part.where:
-            st.code(part.where, language="sql", width="content")
+            # Without a language: the colours of numbers and names are too pale to read.
+            st.code(part.where, language=None, width="content")
             st.button(
                 "Edit as filter",
                 key=f"edit {number}",

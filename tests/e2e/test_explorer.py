@@ -5,14 +5,17 @@ The numbers on its pages are those that the command line tells of the same store
 
 from __future__ import annotations
 
+import csv
 import statistics
 import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from angioatlas.maps.areas import areas_of_word
 from tests.support.browser import settled, window
 from tests.support.cli import as_json
+from tests.support.explored_store import MAP
 
 ASKED = "proximal LAD occlusion"
 ROOM = 3
@@ -87,6 +90,92 @@ def test_a_search_shows_ranked_cases_that_play_and_says_what_the_command_line_sa
     playing(page, hit(page, 8).locator("video"))
     (read,) = told["parse"]["parts"]
     assert page.get_by_text(f"{read['words']} → {read['read']}").is_visible()
+
+
+def test_a_hit_is_opened_beside_its_like_and_followed_through_its_exams(at, explored):
+    page = at(f"?q={ASKED.replace(' ', '+')}")
+    patients = explored.atlas().studies().set_index("study_uid")["patient_id"]
+    came_again = set(patients[patients.duplicated(keep=False)].index)
+    links = {study_of(each): each for each in page.get_by_role("link", name="Open case").all()}
+    uid = next(uid for uid in links if uid in came_again)
+    links[uid].click()
+    page.get_by_role("heading", name="Similar cases").wait_for()
+    settled(page)
+    told = as_json(explored.home, "similar", uid, "-k", 5, "--why", "--store", explored.store)
+    for row in told["hits"]:
+        card = page.locator(f".st-key-similar-{row['rank']}")
+        assert f"{row['score']:.3f}" in card.inner_text().split()
+        assert study_of(card.get_by_role("link", name="Open case")) == row["study_uid"]
+        best = max(row["why"]["matched"], key=lambda each: each["contribution"])
+        assert f"This hit · {best['view']}" in card.inner_text()
+        assert card.get_by_text("Why it matched").is_visible()
+        assert card.locator("video").count() == 2
+    playing(page, page.locator(".st-key-similar-1 video").first)
+    playing(page, page.locator(".st-key-similar-1 video").last)
+
+    page.get_by_role("link", name="Follow this patient").click()
+    page.get_by_role("heading", name="Exams side by side").wait_for()
+    settled(page)
+    told = as_json(explored.home, "progression", "patient", uid, "--store", explored.store)
+    assert told["changes"]
+    for change in told["changes"]:
+        words = f"change of {change['score']:.2f} {'beyond' if change['beyond'] else 'within'}"
+        assert page.locator(f"[aria-label*='{words}']").count() == 1
+    playing(page, page.locator("video").first)
+
+
+def draw_round(page, corners):
+    """Draw a line through parts of the map's width and height, from the top left, by the mouse."""
+    plot = page.locator(".st-key-map-plot .js-plotly-plot")
+    plot.locator(".nsewdrag").scroll_into_view_if_needed()
+    box = plot.locator(".nsewdrag").bounding_box()
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in [*points[1:], points[0]]:
+        page.mouse.move(*point, steps=6)
+    page.mouse.up()
+    return plot.evaluate("plot => [plot._fullLayout.xaxis.range, plot._fullLayout.yaxis.range]")
+
+
+def test_who_is_drawn_round_on_the_map_becomes_a_cohort_with_its_outcomes(at, explored):
+    page = at("map")
+    # The left half, a little more of it at the top.
+    corners = [(0.02, 0.02), (0.55, 0.02), (0.48, 0.98), (0.02, 0.98)]
+    (left, right), (bottom, top) = draw_round(page, corners)
+    page.get_by_role("heading", name="What became of them").wait_for()
+    settled(page)
+    atlas = explored.atlas()
+    dots = atlas.map(MAP).dots
+    across = (dots["x"] - left) / (right - left)
+    down = (top - dots["y"]) / (top - bottom)
+    edge = 0.55 - 0.07 * (down - 0.02) / 0.96
+    inside = set(dots["uid"][(across > 0.02) & (across < edge) & (down > 0.02) & (down < 0.98)])
+    area = parse_qs(urlsplit(page.url).query)["area"][0]
+    assert inside == set(atlas.studies_on_map(MAP, areas_of_word(area)))
+    assert 0 < len(inside) < len(dots)
+    cohort = atlas.choose_cohort(members=[*inside])
+    assert page.get_by_text(f"{len(inside)} exams of {len(cohort.members)} patients").is_visible()
+
+    page.get_by_role("button", name="Save as cohort").click()
+    page.get_by_label("Name").fill("island-1")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Saved as island-1").wait_for()
+    page.keyboard.press("Escape")
+    told = as_json(
+        explored.home, "cohort", "compare", "island-1", "--rest", "--store", explored.store
+    )
+    test = told["outcomes"]["log_rank"]
+    assert page.get_by_text(f"chi² {test['chi2']:.2f}").is_visible()
+    assert page.get_by_text(f"p = {test['p']:.3f}").is_visible()
+    numbers = page.locator(".st-key-curves .js-plotly-plot").first.inner_text().split("\n")
+    for group, shown in zip(told["outcomes"]["groups"], ("Lasso", "everybody else"), strict=True):
+        assert str(group["patients"]) == numbers[len(numbers) - numbers[::-1].index(shown)]
+
+    with page.expect_download() as began:
+        page.get_by_role("button", name="Members (CSV)").click()
+    with began.value.path().open(newline="") as file:
+        assert {row["study_uid"] for row in csv.DictReader(file)} == {*cohort.members["study_uid"]}
 
 
 def test_a_link_opens_the_same_search(at, page):

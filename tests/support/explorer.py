@@ -18,8 +18,18 @@ from tests.support.cli import ROOT
 _PATIENCE = 60
 
 
+def free_port() -> int:
+    """Return a port at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextmanager
-def explorer(home: Path, store: Path) -> Iterator[str]:
+def explorer(
+    home: Path, store: Path, *words: object, port: int | None = None, **settings: str
+) -> Iterator[str]:
     """Serve the explorer on a store until the block ends; yields its address.
 
     Parameters
@@ -27,19 +37,21 @@ def explorer(home: Path, store: Path) -> Iterator[str]:
     home : Path
         Home of its installation; its log is written here.
     store : Path
+    *words
+        More options of `angioatlas dashboard`.
+    port : int, optional
+        Any that is free by default.
+    **settings
+        Variables of its environment.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port or free_port()
     log = home / "explorer.log"
+    command = [sys.executable, "-m", "angioatlas.cli.main", "dashboard", "--store", str(store)]
     with log.open("wb") as to:
         process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "angioatlas.cli.main", "dashboard"),
-                *("--store", str(store), "--port", str(port)),
-            ],
-            env=os.environ | {"HOME": str(home), "PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
+            [*command, "--port", str(port), *map(str, words)],
+            env=os.environ | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | settings,
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=to,
             stderr=to,

@@ -93,7 +93,7 @@ def test_who_is_drawn_round_is_a_cohort_beside_everybody_else(page, store, half)
     (outline,) = outlines(app)
     assert outline["type"] == "rect"
     cohort = opened().choose_cohort(members=inside)
-    assert app.session_state["chosen"].cohort_id == cohort.cohort_id
+    assert app.session_state["drawn round"][0].cohort_id == cohort.cohort_id
     told = opened().compare_cohorts([cohort], names=["Lasso"], rest=True)
     assert told.outcomes is not None
     assert told.tested() in said(app).replace("\\", "")
@@ -114,7 +114,7 @@ def test_who_is_drawn_round_is_a_cohort_beside_everybody_else(page, store, half)
     assert outlines(app) == [outline]
     app.selectbox(key="map").select("old").run()
     assert not outlines(app)
-    assert "chosen" not in app.session_state
+    assert "drawn round" not in app.session_state
 
 
 def test_it_is_saved_as_a_cohort_and_taken_away(page, store, half):

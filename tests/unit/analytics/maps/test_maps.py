@@ -106,7 +106,9 @@ def test_a_cloud_without_islands_is_no_error():
     at = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32) * 100
     cluster = find_clusters(at)
     assert set(cluster) <= {NONE, 0}
-    assert enriched(np.full(20, NONE), pd.DataFrame({"a": [True] * 20})).empty
+    found = enriched(np.full(20, NONE), pd.DataFrame({"a": [True] * 20}))
+    assert found.empty
+    assert found.round(2).dtypes[["share", "elsewhere", "p", "q"]].eq("float64").all()
 
 
 @pytest.mark.parametrize("most", [3, 40, 5_000])
