@@ -367,6 +367,7 @@ class Atlas(
         finally:
             # Afterwards: a search that began before the patient was hidden may have built it again.
             self._reports.clear()
+            self._maps.clear()
             # A picture that is drawn after this finds the patient deleted.
             self._pictures.clear()
 

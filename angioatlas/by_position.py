@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import threading
+from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar, final
 
 from store.snapshot import Snapshot
@@ -24,6 +25,8 @@ class ByPosition(Generic[T]):
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, dict[Position, T]] = {}
+        # What is made may be made of what is kept here, too.
+        self._making = threading.RLock()
 
     def get(self, name: Hashable, snapshot: Snapshot) -> T | None:
         """Return what is kept for a snapshot, if anything."""
@@ -36,6 +39,17 @@ class ByPosition(Generic[T]):
         others = {at: old for at, old in self._kept.get(name, {}).items() if at != position}
         kept = [*others.items()][1 - _KEPT :]
         self._kept[name] = {**dict(kept), position: value}
+
+    def once(self, name: Hashable, snapshot: Snapshot, make: Callable[[], T]) -> T:
+        """Return what is kept for a snapshot; made the first time, while others wait for it."""
+        found = self.get(name, snapshot)
+        if found is None:
+            with self._making:
+                found = self.get(name, snapshot)
+                if found is None:
+                    found = make()
+                    self.put(name, snapshot, found)
+        return found
 
     def newest(self, name: Hashable) -> T | None:
         """Return the value of the position that was last put, if any."""

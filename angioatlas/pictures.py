@@ -164,12 +164,19 @@ class Pictures(CohortStudies):
     ) -> None:
         refusals = []
         for uri, sha256 in sources:
-            source = CineFile(path_of(uri), video["n_frames"], video["frame_time_ms"])
             try:
+                source = CineFile(_local(uri), video["n_frames"], video["frame_time_ms"])
                 return self._workshop.draw(Drawing(kind, source, sha256, height, out))
             except InputRefused as refusal:
                 refusals.append(refusal)
         raise _cannot_be_shown(video["sop_uid"], refusals)
+
+
+def _local(uri: str) -> Path:
+    try:
+        return path_of(uri)
+    except ValueError as error:
+        raise InputRefused(Code.UNREADABLE, "it is no file of this machine") from error
 
 
 def _sources(inputs: pa.Table, video: dict[str, Any]) -> Iterator[tuple[str, str]]:

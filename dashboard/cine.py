@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -59,12 +60,17 @@ def show_cines(atlas: Atlas, places: Sequence[Place], *, height: int = 256) -> N
             _tell(place, error)
         else:
             place.at.image(picture, width="stretch", alt=f"Middle frame: {place.label}")
+    # Streamlit tells two videos apart by their words, too.
+    times: Counter[tuple[str, str]] = Counter()
     for place in places:
-        if place not in failed and _play(atlas, place, height):
+        times[place.sop_uid, place.label] += 1
+        again = times[place.sop_uid, place.label]
+        words = f"Cine: {place.label}" + (f", shown {again} times" if again > 1 else "")
+        if place not in failed and _play(atlas, place, height, words):
             shown.add((place.sop_uid, height))
 
 
-def _play(atlas: Atlas, place: Place, height: int) -> bool:
+def _play(atlas: Atlas, place: Place, height: int, words: str) -> bool:
     try:
         movie = atlas.cine(place.sop_uid, height=height).read_bytes()
     except (AtlasError, OSError) as error:
@@ -72,7 +78,7 @@ def _play(atlas: Atlas, place: Place, height: int) -> bool:
         if isinstance(error, AtlasError):
             place.at.caption(f"It cannot be played: {literal(error.message)}")
         return False
-    place.at.video(movie, loop=True, autoplay=True, muted=True, alt=f"Cine: {place.label}")
+    place.at.video(movie, loop=True, autoplay=True, muted=True, alt=words)
     return True
 
 

@@ -8,10 +8,11 @@ import streamlit as st
 
 from angioatlas.atlas import Atlas
 from dashboard.characteristics import show_characteristics
-from dashboard.lasso import kept_lasso
+from dashboard.drawn import drawn_cohort
 from dashboard.outcomes import curve_choice, endpoint_choice, horizon_choice, show_comparison
 from dashboard.saved_cohorts import nothing_saved
 from dashboard.session import remembered
+from dashboard.studies import offer_report, reported
 
 _MOST: Final = 4
 
@@ -20,7 +21,7 @@ def show_comparing(atlas: Atlas) -> None:
     """Draw the choice of cohorts, and the comparison."""
     listing = atlas.cohorts()
     ids = dict(zip(listing["name"], listing["cohort_id"], strict=True))
-    lasso = kept_lasso(atlas)
+    lasso = drawn_cohort(atlas)
     drawn = dict([lasso] if lasso else [])
     if not ids and not drawn:
         nothing_saved()
@@ -39,21 +40,24 @@ def show_comparing(atlas: Atlas) -> None:
         return
     chosen = tuple(drawn[each].cohort_id if each in drawn else ids[each] for each in names)
     with st.spinner("Comparing …"):
-        found = remembered(
+        found, document = remembered(
             atlas,
             ("comparison", *names, chosen, rest, endpoint, horizons),
-            lambda: atlas.compare_cohorts(
-                [drawn.get(each, each) for each in names],
-                names=names,
-                rest=rest,
-                endpoint=endpoint,
-                horizons=horizons,
+            lambda: reported(
+                atlas.compare_cohorts(
+                    [drawn.get(each, each) for each in names],
+                    names=names,
+                    rest=rest,
+                    endpoint=endpoint,
+                    horizons=horizons,
+                )
             ),
         )
     st.subheader("Who they are")
     show_characteristics(found)
     st.subheader("What became of them")
-    show_comparison(atlas, found, survival=survival)
+    show_comparison(found, survival=survival)
+    offer_report(document, "cohorts")
 
 
 def _groups(names: list[str]) -> tuple[list[str], bool]:

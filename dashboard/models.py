@@ -15,15 +15,19 @@ from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
 from dashboard.session import literal, show_error
 from dashboard.studies import show_table
-from store.registry import SavedModel
 
-_LIMITS: Final = (
-    "For research alone: not for diagnosis or treatment, and not for the care of one patient.",
+_RESEARCH: Final = (
+    "For research alone: not for diagnosis or treatment, and not for the care of one patient."
+)
+_JUDGED: Final = (
     "Judged on people of the same store who were left out in turn: how good it is elsewhere is "
-    "not known until it is judged there (`angioatlas {kind} validate`).",
-    "Reads embeddings of the one encoder that it was fitted to, and of exams embedded like its "
-    "own.",
-    "Gaps among clinical predictors are filled as in training, and a prediction says which.",
+    "not known until it is judged there (`angioatlas {kind} validate`)."
+)
+_EMBEDDINGS: Final = (
+    "Reads embeddings of the one encoder that it was fitted to, and of exams embedded like its own."
+)
+_GAPS: Final = (
+    "Gaps among clinical predictors are filled as in training, and a prediction says which."
 )
 _WHOM: Final = {
     "exams": "exams",
@@ -31,7 +35,7 @@ _WHOM: Final = {
     "events": "events",
     "competing": "competing events",
 }
-_COLUMNS: Final = {
+_COLUMNS: Final[dict[str, Any]] = {
     "name": "Name",
     "endpoint": "Endpoint",
     "predictors": "Predictors",
@@ -43,7 +47,7 @@ _COLUMNS: Final = {
 
 
 def offer_to_save(
-    atlas: Atlas, names: list[str], save: Callable[[str, str], SavedModel], *, kind: str
+    atlas: Atlas, names: list[str], save: Callable[[str, str], object], *, kind: str
 ) -> None:
     """Offer to save a model that was fitted; nothing for who may not write.
 
@@ -68,11 +72,11 @@ def offer_to_save(
         if not st.form_submit_button("Save", type="primary") or not name:
             return
         try:
-            saved = save(name, of)
+            save(name, of)
         except AtlasError as error:
             show_error(error)
         else:
-            st.toast(f"Saved as {literal(saved.name)}.")
+            st.toast(f"Saved as {literal(name)}.")
 
 
 def show_models(
@@ -100,7 +104,7 @@ def show_models(
         st.caption("Next step: fit one above, and save it.")
         return
     shown = [name for name in _COLUMNS if name in models.columns]
-    st.dataframe(models[shown], hide_index=True, column_config=_COLUMNS)
+    st.dataframe(models[shown], hide_index=True, column_config=_COLUMNS, placeholder="–")
     name = st.selectbox("Model card of", [*models["name"]], key="model", bind="query-params")
     if name:
         _card(facts(name), about, kind)
@@ -116,7 +120,10 @@ def _card(model: ModelFacts, about: Callable[[ModelFacts], Mapping[str, str]], k
             right.markdown(literal(words))
         left, right = st.columns((1, 4))
         left.markdown(":gray[Limits]")
-        right.markdown("\n".join(f"* {each.format(kind=kind)}" for each in _LIMITS))
+        limits = [_RESEARCH, _JUDGED.format(kind=kind)]
+        limits += [_EMBEDDINGS] if model.encoder_id else []
+        limits += [_GAPS] if model.clinical else []
+        right.markdown("\n".join(f"* {each}" for each in limits))
         with st.expander("What its authors must add, by TRIPOD+AI"):
             show_table(
                 pd.DataFrame(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
@@ -11,18 +11,18 @@ from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
 from dashboard.session import encoder, literal, remembered, show_error
-from dashboard.studies import cohort_choice, offer_report, show_table
+from dashboard.studies import cohort_choice, offer_report, reported, show_table
 
 if TYPE_CHECKING:
-    from analytics.survival.groups import Fates
+    from analytics.report.document import Document
     from angioatlas.comparison.comparison import Comparison
     from angioatlas.survival.like import OutcomesLike
     from angioatlas.survival.outcomes import CohortOutcomes
 
 _DAYS: Final = ("30", "90", "180", "365", "730", "1095", "1825")
 _MOST: Final = 4
-_INCIDENCE: Final = "Cumulative incidence"
-_SURVIVAL: Final = "Kaplan-Meier"
+INCIDENCE: Final = "Cumulative incidence"
+SURVIVAL: Final = "Kaplan-Meier"
 _CURVE_HELP: Final = (
     "Deaths that are no event of the endpoint compete with it: the cumulative incidence counts "
     "them, Kaplan-Meier takes them as censored, and 1 − survival is then too high a risk."
@@ -53,18 +53,19 @@ def horizon_choice(default: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(days)) or default
 
 
-def curve_choice() -> bool:
+def curve_choice(default: str = INCIDENCE) -> bool:
     """Let curves be chosen; tell whether they are of survival, not of incidence."""
     chosen = st.segmented_control(
         "Curves",
-        [_INCIDENCE, _SURVIVAL],
-        default=_INCIDENCE,
+        [INCIDENCE, SURVIVAL],
+        default=default,
         required=True,
         key="curve",
         bind="query-params",
         help=_CURVE_HELP,
+        wrap=True,
     )
-    return chosen == _SURVIVAL
+    return chosen == SURVIVAL
 
 
 def show_outcomes(atlas: Atlas) -> None:
@@ -95,32 +96,31 @@ def show_outcomes(atlas: Atlas) -> None:
     rest = rest and 0 < len(names) < _MOST
     saved = atlas.cohorts().set_index("name")["cohort_id"]
     ids = tuple(saved[name] for name in names)
+    key = (*names, ids, rest, endpoint, horizons)
+    shown: dict[str, Any] = {"endpoint": endpoint, "horizons": horizons}
     with st.spinner("Following the patients …"):
         if len(names) + rest > 1:
-            found: Comparison | CohortOutcomes = remembered(
+            found, document = remembered(
                 atlas,
-                ("comparison", *names, ids, rest, endpoint, horizons),
-                lambda: atlas.compare_cohorts(
-                    names, rest=rest, endpoint=endpoint, horizons=horizons
-                ),
+                ("comparison", *key),
+                lambda: reported(atlas.compare_cohorts(names, rest=rest, **shown)),
             )
+            show_comparison(found, survival=survival)
+            offer_report(document, "cohorts")
         else:
-            found = remembered(
+            alone = remembered(
                 atlas,
-                ("outcomes", *names, ids, endpoint, horizons),
-                lambda: atlas.outcomes(
-                    next(iter(names), None), endpoint=endpoint, horizons=horizons
-                ),
+                ("outcomes", *key),
+                lambda: atlas.cohort_outcomes(next(iter(names), None), **shown),
             )
-    show_comparison(atlas, found, survival=survival)
+            show_comparison(alone, survival=survival)
 
 
-def show_comparison(atlas: Atlas, found: Comparison | CohortOutcomes, *, survival: bool) -> None:
-    """Draw what became of groups, or say why that cannot be told, and offer the report.
+def show_comparison(found: Comparison | CohortOutcomes, *, survival: bool) -> None:
+    """Draw what became of groups, or say why that cannot be told.
 
     Parameters
     ----------
-    atlas : Atlas
     found : Comparison or CohortOutcomes
     survival : bool
         Draw survival, not incidence; see `curve_choice`.
@@ -130,20 +130,15 @@ def show_comparison(atlas: Atlas, found: Comparison | CohortOutcomes, *, surviva
         st.info(f"{literal(told[0].upper() + told[1:])}.", icon=":material/event_busy:")
         st.caption("Next step: `angioatlas labels import PATH`")
         return
-    _show_fates(found.outcomes, survival)
+    _show_curves(found, survival)
     if len(found.excluded):
         st.caption("Who could not be followed")
         show_table(found.excluded)
     for each in found.notes:
         st.caption(f"{literal(each[0].upper() + each[1:])}.")
-    document = getattr(found, "document", None)
-    if document is not None:
-        with st.container(horizontal=True):
-            key = ("comparison report", id(found))
-            offer_report(remembered(atlas, key, document), "cohorts")
 
 
-def _show_fates(fates: Fates, survival: bool) -> None:
+def _show_curves(found: Comparison | CohortOutcomes, survival: bool) -> None:
     from analytics.report.cohorts import (
         followed_table,
         incidence_figure,
@@ -152,6 +147,8 @@ def _show_fates(fates: Fates, survival: bool) -> None:
         tested,
     )
 
+    fates = found.outcomes
+    assert fates is not None
     risks = risks_table(fates)
     column = "Kaplan-Meier, %" if survival else "incidence, %"
     numbers = "; ".join(
@@ -189,24 +186,26 @@ def show_alike(atlas: Atlas, uid: str) -> None:
             endpoint = endpoint_choice(atlas)
     try:
         with st.spinner("Looking for patients alike …"):
-            found = remembered(
+            found, document = remembered(
                 atlas,
                 ("alike", uid, cohort, endpoint, horizons, encoder()),
-                lambda: atlas.outcomes_like(
-                    uid,
-                    cohort=cohort.name,
-                    endpoint=endpoint,
-                    horizons=horizons,
-                    encoder=encoder(),
+                lambda: reported(
+                    atlas.outcomes_like(
+                        uid,
+                        cohort=cohort.name,
+                        endpoint=endpoint,
+                        horizons=horizons,
+                        encoder=encoder(),
+                    )
                 ),
             )
     except AtlasError as error:
         show_error(error)
         return
-    _show_alike(atlas, found)
+    _show_alike(found, document)
 
 
-def _show_alike(atlas: Atlas, found: OutcomesLike) -> None:
+def _show_alike(found: OutcomesLike, document: Document) -> None:
     told = found.facts()
     st.markdown(
         f"**{told['neighbours']} patients** of {told['patients of the cohort']:,}, who count as "
@@ -227,7 +226,6 @@ def _show_alike(atlas: Atlas, found: OutcomesLike) -> None:
     )
     for cut in found.outcomes.cut:
         st.warning(f"Not told: {literal(cut)}", icon=":material/event_busy:")
-    document = remembered(atlas, ("alike report", id(found)), found.document)
     for section in document.sections:
         if section.title == "Answer":
             st.caption("Cumulative incidence; 95 % intervals in brackets")

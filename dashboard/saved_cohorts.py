@@ -14,7 +14,7 @@ from core.errors import AtlasError
 from dashboard.choosing import show_attrition
 from dashboard.cohort_parts import offer_to_choose, offer_to_compare, saved
 from dashboard.downloads import offer_exports, offer_members
-from dashboard.lasso import kept_lasso
+from dashboard.drawn import drawn_cohort
 from dashboard.session import literal, remembered, show_error
 
 _LISTED: Final[dict[str, Any]] = {
@@ -33,7 +33,7 @@ _LISTED: Final[dict[str, Any]] = {
 def show_saved(atlas: Atlas) -> None:
     """List the cohorts, and show one."""
     listing = atlas.cohorts()
-    lasso = kept_lasso(atlas)
+    lasso = drawn_cohort(atlas)
     if listing.empty and lasso is None:
         nothing_saved()
         return

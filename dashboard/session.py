@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Final, TypeVar, cast
 
 import streamlit as st
@@ -16,6 +18,7 @@ from core.errors import AtlasError, ForbiddenError, UnauthenticatedError, UsageE
 from core.provenance import RESEARCH_USE
 from core.settings import load_settings
 
+_log = logging.getLogger(__name__)
 ENCODER: Final = "encoder"
 """Key of the choice between several encoders, and its name in the address."""
 _KEPT: Final = "answers"
@@ -32,13 +35,20 @@ def opened() -> Atlas:
     AtlasError
         There is none.
     """
-    # Imported while somebody sees that the atlas is being opened, not at the first chart.
-    import plotly.graph_objects  # noqa: F401
-
     settings = load_settings()
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas dashboard --store FOLDER")
-    return Atlas.open(settings.store, settings=settings, follow=True)
+    atlas = Atlas.open(settings.store, settings=settings, follow=True)
+    Thread(target=_import_the_rest, daemon=True).start()
+    return atlas
+
+
+def _import_the_rest() -> None:
+    """Import what takes seconds while somebody reads the first page."""
+    import plotly.graph_objects  # noqa: F401
+
+    import angioatlas.comparison.comparison
+    import angioatlas.survival.study  # noqa: F401
 
 
 @st.cache_resource(show_spinner=False)
@@ -100,6 +110,11 @@ def told() -> Iterator[None]:
         show_error(error)
         if isinstance(error, ForbiddenError):
             offer_log_out()
+        st.stop()
+    except Exception:  # noqa: BLE001 - a fault of ours: its words may name a patient, the log has them
+        _log.exception("a page failed")
+        st.error("Something failed that should not.", icon=":material/error:")
+        st.caption("Next step: reload the page; the log of the server says what it was")
         st.stop()
 
 

@@ -24,6 +24,7 @@ _CLINICAL_HELP: Final = (
     "As known on the day of the exam: age and sex, covariates and measurements of the labels. "
     "What is not known is filled in as in training."
 )
+_LEVEL: Final = "95 % "
 _Result = TypeVar("_Result", bound="Reported")
 
 
@@ -112,8 +113,10 @@ def predictor_choice(atlas: Atlas, *, without: Collection[str] = ()) -> Predicto
 
 def fitted(
     atlas: Atlas, key: Hashable, fit: Callable[[OnProgress], _Result], *, ready: bool
-) -> _Result | None:
-    """Fit on a click; return what was fitted in this session, None before and where it fails.
+) -> tuple[_Result, Document] | None:
+    """Fit on a click; return what was fitted in this session and its report.
+
+    None before the click, and where it fails.
 
     Parameters
     ----------
@@ -136,10 +139,15 @@ def fitted(
         return None
     try:
         with _steps() as on_step:
-            return remembered(atlas, key, lambda: fit(on_step))
+            return remembered(atlas, key, lambda: reported(fit(on_step)))
     except AtlasError as error:
         show_error(_without_rows(error))
         return None
+
+
+def reported(result: _Result) -> tuple[_Result, Document]:
+    """Return a result with its report: they are kept, and forgotten, together."""
+    return result, result.document()
 
 
 @contextmanager
@@ -173,7 +181,13 @@ def show_figures(rows: Sequence[tuple[str, Sequence[Figure]]]) -> None:
     """Show the main figures of each set of predictors; several sets side by side as a table."""
     if len(rows) > 1:
         told = [
-            {"Predictors": name, **{each.label: f"{each.value} ({each.below})" for each in figures}}
+            {
+                "Predictors": name,
+                **{
+                    each.label: f"{each.value} ({each.below.removeprefix(_LEVEL)})"
+                    for each in figures
+                },
+            }
             for name, figures in rows
         ]
         config = {
@@ -182,6 +196,7 @@ def show_figures(rows: Sequence[tuple[str, Sequence[Figure]]]) -> None:
             for each in figures
         }
         st.dataframe(told, hide_index=True, column_config=config)
+        st.caption("Intervals of 95 % in brackets")
         return
     with st.container(horizontal=True):
         for each in rows[0][1]:
@@ -266,7 +281,7 @@ def offer_report(document: Document, name: str) -> None:
 def with_limits(row: Any, name: str, *, digits: int = 2) -> tuple[str, str]:
     """Tell an estimate and its interval of a row with NAME, NAME_lower and NAME_upper."""
     low, high = row[f"{name}_lower"], row[f"{name}_upper"]
-    return signed(row[name], digits), f"95 % {signed(low, digits)} to {signed(high, digits)}"
+    return signed(row[name], digits), f"{_LEVEL}{signed(low, digits)} to {signed(high, digits)}"
 
 
 def signed(value: float, digits: int) -> str:

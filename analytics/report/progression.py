@@ -18,6 +18,7 @@ from analytics.report.style import COLOURS, GREY, styled
 from analytics.report.style import fill as fill_of
 
 _SYMBOLS = ("circle", "diamond", "square")
+_DISTRIBUTION = "Pairs by their change; natural courses without those that count as unchanged"
 _PATHS = 40
 """Patients of each course whose paths are drawn; more could not be told apart."""
 
@@ -38,7 +39,7 @@ def progression_report(study: ProgressionStudy) -> Document:
                 ],
             ),
             Section("Protocol", [Block(each) for each in protocol_in_words(study)]),
-            Section("Change", [Block(distribution(study)), *_over_time(study)]),
+            Section("Change", [Block(distribution(study), _DISTRIBUTION), *_over_time(study)]),
             _disease(study),
             _treatment(study),
             _trajectories(study),

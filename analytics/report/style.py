@@ -27,7 +27,8 @@ def styled(figure: go.Figure, *, height: int = 430, bottom: int = 60, left: int 
         height=height + max(0, bottom - 60),
         width=760,
         margin={"l": left, "r": 20, "t": 20, "b": bottom},
-        legend={"orientation": "h", "y": 1.08, "x": 0},
+        # From its foot up: of several rows none hides what is drawn.
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )
     # The template draws lines across a figure with no width.
     figure.update_shapes(line={"width": 1.5}, opacity=1)

@@ -78,15 +78,43 @@ def draw(
 def show(
     name: NameArgument,
     store: StoreOption = None,
+    colour: Annotated[
+        str | None,
+        typer.Option("--colour", help="Of the dots in the report, see `map colours`: islands."),
+    ] = None,
     report: PageOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show a saved map with what the store has now; what came later is placed on it.
 
-    Example: angioatlas map show all --out dots.csv --store atlas
+    Example: angioatlas map show all --colour lvef_percent --report map.html --store atlas
     """
-    _tell(open_atlas(store).map(name), report, out, json=json)
+    from analytics.maps.picture import ISLAND
+
+    _tell(open_atlas(store).map(name, colour=colour or ISLAND), report, out, json=json)
+
+
+@app.command("colours")
+def colours(name: NameArgument, store: StoreOption = None, json: JsonOption = False) -> None:
+    """List what the dots of a saved map can be coloured by: what the store knows of some.
+
+    Example: angioatlas map colours all --store atlas
+    """
+    found = open_atlas(store).map_colours(name)
+    rows = [
+        {
+            "colour": each.name,
+            "title": each.title,
+            "values": each.unit or "number" if each.is_number else ", ".join(each.levels),
+        }
+        for each in found
+    ]
+    if json:
+        print_json({"map": name, "colours": rows, "notice": RESEARCH_USE})
+        return
+    print_table(rows)
+    print_notice()
 
 
 @app.command("list")

@@ -125,17 +125,20 @@ def run(
 def patient(
     uid: Annotated[str, typer.Argument(metavar="UID", help="StudyInstanceUID of an exam.")],
     store: StoreOption = None,
+    report: ReportOption = None,
     encoder: EncoderOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what changed between the exams of the patient of a study, beyond the noise floor.
 
-    Example: angioatlas progression patient 2.25.1234 --store atlas
+    Example: angioatlas progression patient 2.25.1234 --report course.html --store atlas
     """
     atlas = open_atlas(store)
     found = atlas.patient_progression(atlas.resolve(uid), encoder=encoder)
     told = found.compared
     exams, pairs = records(told.exams), records(told.pairs)
+    for path in found.write(report) if report is not None else ():
+        say(f"{path} written", stderr=json)
     if json:
         print_json(
             {

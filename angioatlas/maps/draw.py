@@ -11,12 +11,11 @@ from typing import Any, Final, final
 import numpy as np
 import pandas as pd
 
-from analytics.maps.clusters import enriched, find_clusters
+from analytics.maps.picture import MapPicture
 from analytics.maps.projection import MapSpec, Projection, fit_projection
 from analytics.maps.quality import MapQuality, map_quality
 from analytics.report.document import Document, plain
-from analytics.report.maps import MapFacts, map_report
-from angioatlas.maps.facts import known_findings
+from analytics.report.maps import MapTold, map_report
 from angioatlas.report_files import Reported
 from angioatlas.studied import vectors_of
 from core.errors import UsageError
@@ -38,8 +37,10 @@ class MapResult(Reported):
     ----------
     name : str
     dots : DataFrame
-        uid, study_uid, patient_id, x, y, cluster (-1: on no island) and placed (whether the dot was
-        added without drawing the map again).
+        uid, study_uid, patient_id, x, y, cluster (-1: on no island), placed (whether the dot was
+        added without drawing the map again) and study_date.
+    picture : MapPicture
+        The dots as they are drawn, coloured as was asked.
     islands : DataFrame
         See `analytics.maps.clusters.enriched`; only what differs (q up to `SHOWN_Q`).
     quality : MapQuality
@@ -51,6 +52,7 @@ class MapResult(Reported):
 
     name: str
     dots: pd.DataFrame
+    picture: MapPicture
     islands: pd.DataFrame
     quality: MapQuality
     gone: int
@@ -58,8 +60,7 @@ class MapResult(Reported):
 
     def document(self) -> Document:
         """Return the report."""
-        told = MapFacts(self.name, self.dots, self.islands, self.quality, self.about)
-        return map_report(told)
+        return map_report(MapTold(self.picture, self.dots, self.islands, self.quality, self.about))
 
 
 def draw(
@@ -126,32 +127,32 @@ def draw(
     )
 
 
-def show(snapshot: Snapshot, saved: SavedProjection) -> MapResult:
-    """Show a map as the store is now: studies that came later are placed, those gone are left out.
+def told(
+    snapshot: Snapshot,
+    saved: SavedProjection,
+    dots: pd.DataFrame,
+    picture: MapPicture,
+    islands: pd.DataFrame,
+) -> MapResult:
+    """Tell of a map as the store is now: studies that came later are placed, those gone left out.
 
-    Islands and what is frequent in them are of the dots that are shown.
+    Islands and what is frequent in them are of the dots that are shown; see `shown.ShownMap`.
     """
-    told = json.loads(saved.description)
-    dots = dots_now(snapshot, saved)
-    dots.insert(5, "cluster", find_clusters(dots[["x", "y"]].to_numpy(np.float32)))
-    findings = known_findings(snapshot, encoder_id=saved.encoder_id)
-    islands = enriched(
-        dots["cluster"].to_numpy(np.int64),
-        findings.reindex(dots["study_uid"]).reset_index(drop=True),
-    )
+    description = json.loads(saved.description)
     about = {
         "map": saved.projection_id,
         "encoder_id": saved.encoder_id,
         "level": saved.level,
         "drawn from store version": saved.store_version,
         "shown at store version": snapshot.version,
-        **told["spec"],
+        **description["spec"],
     }
     return MapResult(
         saved.name,
         dots,
+        picture,
         islands[islands["q"] <= SHOWN_Q].reset_index(drop=True),
-        MapQuality(**told["quality"]),
+        MapQuality(**description["quality"]),
         len(saved.uids) - int((~dots["placed"]).sum()),
         about,
     )
@@ -171,7 +172,8 @@ def dots_now(snapshot: Snapshot, saved: SavedProjection) -> pd.DataFrame:
         Nothing that the map shows is in the snapshot.
     """
     spec = MapSpec(**json.loads(saved.description)["spec"])
-    keys, vectors = snapshot.vectors(saved.encoder_id, Level(saved.level))
+    level = Level(saved.level)
+    keys = snapshot.keys(saved.encoder_id, level)
     now = {uid: i for i, uid in enumerate(keys["uid"].to_pylist())}
     kept = np.array([uid in now for uid in saved.uids], bool)
     if not kept.any():
@@ -187,6 +189,8 @@ def dots_now(snapshot: Snapshot, saved: SavedProjection) -> pd.DataFrame:
     coordinates = np.empty((len(now), 2), np.float32)
     coordinates[rows] = at
     if len(others):
+        # Most of the time of a large map goes into reading them.
+        _, vectors = snapshot.vectors(saved.encoder_id, level, keys=keys)
         coordinates[others] = known.place(vectors[others], vectors[rows[landmarks]])
     dots: pd.DataFrame = keys.select(["uid", "study_uid", "patient_id"]).to_pandas()
     dots["x"], dots["y"] = coordinates[:, 0], coordinates[:, 1]

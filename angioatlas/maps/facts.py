@@ -32,7 +32,7 @@ def known_findings(snapshot: Snapshot, *, encoder_id: str) -> pd.DataFrame:
     age, lvef = rows["patient_age_years"], rows["lvef_percent"]
     found[f"age {_OLD_YEARS} or more"] = (age >= _OLD_YEARS).where(age.notna())
     found[f"LVEF below {_WEAK_PERCENT} %"] = (lvef < _WEAK_PERCENT).where(lvef.notna())
-    found["intervention before"] = _treated(snapshot, rows)
+    found["intervention before"] = treated_before(snapshot, rows)
     measured = measured_stenoses(snapshot).reindex(rows.index)
     for segment in SEGMENTS:
         told = f"{segment} > {SIGNIFICANT_PERCENT} %"
@@ -47,7 +47,15 @@ def known_findings(snapshot: Snapshot, *, encoder_id: str) -> pd.DataFrame:
     return found.astype(object)
 
 
-def _treated(snapshot: Snapshot, studies: pd.DataFrame) -> pd.Series:
+def treated_before(snapshot: Snapshot, studies: pd.DataFrame) -> pd.Series:
+    """Return whether the patient of each study had a procedure before it; null without its date.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    studies : DataFrame
+        patient_id and study_date.
+    """
     procedures = snapshot.labels(LabelKind.PROCEDURES).to_pandas()
     first = pd.to_datetime(procedures.groupby("patient_id")["date"].min())
     when = studies["patient_id"].map(first)

@@ -16,9 +16,12 @@ from analytics.cohort import CohortDefinition, IndexRule
 from analytics.progression.change import NoiseFloor
 from analytics.progression.study import Plan, score_pairs
 from analytics.progression.trajectory import PLANE, positions
+from analytics.report.course import course_report, floor_facts
+from analytics.report.document import Document
 from angioatlas.cohorts import CohortMembers, choose
 from angioatlas.progression.gather import gather
 from angioatlas.progression.study import with_plain_dates
+from angioatlas.report_files import Reported
 from core.errors import UsageError
 from core.provenance import RESEARCH_USE
 from embedder.encoders.spec import TextEmbedder
@@ -58,7 +61,7 @@ class Compared:
 
 @final
 @dataclass(frozen=True, eq=False)
-class PatientProgression:
+class PatientProgression(Reported):
     """What changed between the exams of one patient.
 
     Attributes
@@ -69,6 +72,8 @@ class PatientProgression:
     store_version : int
     compared : Compared
         Exams and pairs of this patient.
+    dated : DataFrame
+        Everything dated of this patient, see `analytics.progression.timeline.timeline`.
     notice : str
     """
 
@@ -77,10 +82,28 @@ class PatientProgression:
     encoder_id: str
     store_version: int
     compared: Compared
+    dated: pd.DataFrame
     notice: str = RESEARCH_USE
 
     def __len__(self) -> int:
         return len(self.compared.pairs)
+
+    def document(self) -> Document:
+        """Return the report, which does not name the patient."""
+        told = self.compared
+        return course_report(
+            told.exams,
+            told.axes,
+            told.pairs,
+            self.dated,
+            notes=(*told.notes, *([told.not_told] if told.not_told else [])),
+            provenance={
+                "study_uid": self.study_uid,
+                "encoder_id": self.encoder_id,
+                "store_version": self.store_version,
+                **({} if told.floor is None else floor_facts(told.floor)),
+            },
+        )
 
 
 def compare_everybody(
@@ -88,8 +111,8 @@ def compare_everybody(
 ) -> Compared:
     """Hold every exam of a snapshot against the one before it, by the defaults of a study.
 
-    Of patients who came again, as long as they make a noise floor: of a large store that is a part
-    of the vectors.
+    Of patients who came again, as long as they have enough unchanged pairs for a noise floor: of a
+    large store that is a part of the vectors.
 
     Parameters
     ----------
@@ -106,8 +129,9 @@ def compare_everybody(
     who = everybody.members["patient_id"]
     again = replace(everybody, members=everybody.members[who.duplicated(keep=False)])
     found = _compared(store, snapshot, again, encoder_id, reader)
-    if found.floor is None:
-        # Halves of exams make a floor, too, and need no second exam.
+    if found.floor is None or found.floor.source == "split halves":
+        # Halves of exams need no second exam: a study takes those of everybody, and a patient is
+        # not told another score than a study has.
         found = _compared(store, snapshot, everybody, encoder_id, reader)
     return found
 
@@ -151,3 +175,32 @@ def of_patient(everybody: Compared, patient_id: str) -> Compared:
     if pairs.empty:
         not_told = "of this patient no two exams are known with a date and a vector"
     return replace(everybody, exams=exams, pairs=pairs, not_told=not_told)
+
+
+def came_again(everybody: Compared) -> pd.DataFrame:
+    """Return who came again, a row a patient, whose last pair of exams changed most first.
+
+    Returns
+    -------
+    DataFrame
+        study_uid (of the last exam, which stands for the patient), exams, first and last (dates);
+        of the last pair score, beyond and treatment; and changes_beyond (pairs beyond the noise
+        floor).  Without a floor score is NaN, and beyond and changes_beyond are null.
+    """
+    columns = ["study_uid", "exams", "first", "last", *_LAST, "changes_beyond"]
+    pairs = everybody.pairs
+    if pairs.empty:
+        return pd.DataFrame(columns=columns)
+    if "score" not in pairs:
+        pairs = pairs.assign(score=float("nan"), beyond=None)
+    by_patient = pairs.groupby("patient_id", sort=False)
+    found = by_patient.tail(1).set_index("patient_id")
+    found = found.rename(columns={"number": "exams", "date": "last"}).assign(
+        first=by_patient["prior_date"].first(),
+        changes_beyond=by_patient["beyond"].sum() if everybody.floor is not None else None,
+    )
+    ordered = found.sort_values(["score", "study_uid"], ascending=[False, True])
+    return ordered[columns].reset_index(drop=True)
+
+
+_LAST = ("score", "beyond", "treatment")

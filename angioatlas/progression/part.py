@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow.compute as pc
 
 from angioatlas.access.audit import Action
 from angioatlas.access.recording import audited, note
@@ -36,7 +36,6 @@ class Progression(CohortStudies):
     def __init__(self, store: Store, settings: Settings, version: int | None = None) -> None:
         super().__init__(store, settings, version)
         self._compared: ByPosition[Compared] = ByPosition()
-        self._comparing = threading.Lock()
 
     @audited(Action.ANALYSE)
     def progression(
@@ -117,21 +116,38 @@ class Progression(CohortStudies):
             space = choose_space(snapshot, encoder, self.settings)
             note(study_uid=study_uid, patient_id=patient_id, encoder_id=space)
             found = of_patient(self._everybody(snapshot, space), patient_id)
-            return PatientProgression(study_uid, patient_id, space, snapshot.version, found)
+            dated = _dated(snapshot, patient_id, found.pairs)
+            return PatientProgression(study_uid, patient_id, space, snapshot.version, found, dated)
+
+    @audited(Action.ANALYSE)
+    def came_again(self, *, encoder: str | None = None) -> pd.DataFrame:
+        """Return who came again and how much the last exam had changed, most change first.
+
+        A row stands for a patient by the study_uid of the last exam; see
+        `angioatlas.progression.course.came_again`.  The first answer of a position of the store
+        takes as long as that of `patient_progression`.
+
+        Parameters
+        ----------
+        encoder : str, optional
+            Needed when the store holds vectors of several encoders.
+        """
+        from angioatlas.progression.course import came_again
+
+        with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings)
+            note(encoder_id=space)
+            return came_again(self._everybody(snapshot, space))
 
     def _everybody(self, snapshot: Snapshot, space: str) -> Compared:
         """Return every exam of a snapshot held against the one before it; made once."""
         from angioatlas.progression.course import compare_everybody
 
-        found = self._compared.get(space, snapshot)
-        if found is None:
-            with self._comparing:
-                found = self._compared.get(space, snapshot)
-                if found is None:
-                    reader = self._text_reader(space)
-                    found = compare_everybody(self.store, snapshot, encoder_id=space, reader=reader)
-                    self._compared.put(space, snapshot, found)
-        return found
+        def make() -> Compared:
+            reader = self._text_reader(space)
+            return compare_everybody(self.store, snapshot, encoder_id=space, reader=reader)
+
+        return self._compared.once(space, snapshot, make)
 
     @audited(Action.READ)
     def timeline(self, patient: str, *, encoder: str | None = None) -> pd.DataFrame:
@@ -149,27 +165,37 @@ class Progression(CohortStudies):
         NotFoundError
             When the store has no such patient.
         """
-        from analytics.progression.timeline import timeline
         from angioatlas.progression.study import scored_pairs
 
         identity = lookup_identity(self.store.identity, self.settings.identity_key)
         names = {patient, *((identity.patient(patient),) if identity else ())}
         with self.snapshot() as snapshot:
-            studies = snapshot.studies().to_pandas()
-            who = next((each for each in studies["patient_id"] if each in names), None)
+            known = snapshot.studies()["patient_id"].to_pylist()
+            who = next((each for each in known if each in names), None)
             if who is None:
                 raise NotFoundError(
                     "the store has no such patient", "give the id as in the files, or the pseudonym"
                 )
             note(patient_id=who)
-            rows = {
-                kind: snapshot.labels(kind).to_pandas()[lambda each: each["patient_id"] == who]
-                for kind in (LabelKind.MEASUREMENTS, LabelKind.PROCEDURES, LabelKind.EVENTS)
-            }
-        exams = studies[studies["patient_id"] == who].rename(columns={"study_date": "date"})
-        try:
-            members, space = self._studied(self.choose_cohort(index="every"), encoder)
-            _, pairs = scored_pairs(self.store, members, encoder_id=space)
-        except UsageError:  # too few exams in the store for a noise floor: no scores
-            pairs = pd.DataFrame(columns=["study_uid", "score"])
-        return timeline(exams, pairs, *rows.values())
+            try:
+                members, space = self._studied(self.choose_cohort(index="every"), encoder)
+                _, pairs = scored_pairs(self.store, members, encoder_id=space)
+            except UsageError:  # too few exams in the store for a noise floor: no scores
+                pairs = pd.DataFrame()
+            return _dated(snapshot, who, pairs)
+
+
+def _dated(snapshot: Snapshot, patient_id: str, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return everything dated of a patient; pairs without scores add nothing."""
+    from analytics.progression.timeline import timeline
+
+    studies = snapshot.studies()
+    exams = studies.filter(pc.equal(studies["patient_id"], patient_id)).to_pandas()
+    measurements, procedures, events = (
+        snapshot.labels(kind, patients=[patient_id]).to_pandas()
+        for kind in (LabelKind.MEASUREMENTS, LabelKind.PROCEDURES, LabelKind.EVENTS)
+    )
+    if "score" not in pairs:
+        pairs = pd.DataFrame(columns=["study_uid", "score"])
+    exams = exams.rename(columns={"study_date": "date"})
+    return timeline(exams, pairs, measurements, procedures, events)

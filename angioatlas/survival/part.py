@@ -176,7 +176,7 @@ class SurvivalStudies(CohortStudies):
         )
 
     @audited(Action.ANALYSE, "endpoint")
-    def outcomes(
+    def cohort_outcomes(
         self,
         cohort: str | CohortMembers | None = None,
         *,

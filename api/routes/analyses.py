@@ -180,7 +180,7 @@ def patient_progression(
 ) -> PatientProgression:
     """Show what changed between the exams of the patient of a study, beyond the noise floor.
 
-    The noise floor is measured on all patients who came again, once for each version of the store:
+    The noise floor is that of a study of everybody, measured once for each version of the store:
     the first answer may take long.
     """
     found = atlas.patient_progression(study_uid, encoder=encoder)

@@ -26,7 +26,7 @@ from dashboard.studies import (
 )
 
 if TYPE_CHECKING:
-    from analytics.lvef.validation import Verdict
+    from analytics.report.document import Document
     from angioatlas.lvef.ask import LvefQuestion
     from angioatlas.lvef.study import LvefResult
 
@@ -58,7 +58,7 @@ def show(atlas: Atlas) -> None:
 
 def _study(atlas: Atlas) -> None:
     cohort, question, ready = _question(atlas)
-    result = fitted(
+    found = fitted(
         atlas,
         ("lvef", question, cohort.cohort_id, encoder()),
         lambda on_step: atlas.lvef(
@@ -66,8 +66,8 @@ def _study(atlas: Atlas) -> None:
         ),
         ready=ready,
     )
-    if result is not None:
-        _show_result(atlas, result)
+    if found is not None:
+        _show_result(atlas, *found)
 
 
 def _question(atlas: Atlas) -> tuple[Chosen, LvefQuestion, bool]:
@@ -105,7 +105,7 @@ def _question(atlas: Atlas) -> tuple[Chosen, LvefQuestion, bool]:
     return cohort, question, predictors.ready
 
 
-def _show_result(atlas: Atlas, result: LvefResult) -> None:
+def _show_result(atlas: Atlas, result: LvefResult, document: Document) -> None:
     study = result.study
     rows = [
         (name, _figures(verdict, row))
@@ -122,7 +122,6 @@ def _show_result(atlas: Atlas, result: LvefResult) -> None:
     show_figures(rows)
     for cut in verdict.cut:
         st.warning(f"Threshold not judged, for want of data: {literal(cut)}")
-    document = remembered(atlas, ("lvef report", id(result)), result.document)
     with st.container(horizontal=True):
         offer_report(document, "lvef")
         offer_to_save(
@@ -138,8 +137,8 @@ def _show_result(atlas: Atlas, result: LvefResult) -> None:
     show_sections(document, _SECTIONS, numbers=numbers)
 
 
-def _figures(verdict: Verdict, row: Any) -> list[Figure]:
-    """Return the main figures of a set of predictors and its row of `LvefStudy.summary`."""
+def _figures(verdict: Any, row: Any) -> list[Figure]:
+    """Return the main figures of a `Verdict` and its row of `LvefStudy.summary`."""
     error, limits = with_limits(row, "mae", digits=1)
     inside, width = (verdict.measure(name, 0.9) for name in ("coverage", "width"))
     areas = verdict.measures[verdict.measures["measure"] == "auc"]
@@ -230,6 +229,11 @@ def _show_exam(atlas: Atlas, uid: str) -> None:
                 "The model was fitted to a cohort with this patient: it says too well.",
                 icon=":material/warning:",
             )
+        elif row["in_training"] is None:
+            st.caption(
+                "Whether the model was fitted to this patient, too, is not known: its cohort was "
+                "never saved."
+            )
         if row["filled_in"]:
             st.caption(f"Not known of the exam, and filled in: {literal(row['filled_in'])}")
 
@@ -245,7 +249,9 @@ def _about(model: ModelFacts) -> dict[str, str]:
     mean = figures.get("mae_of_mean")
     beside = "" if mean is None else f"; the mean of everybody is off by {mean:.1f} %"
     return {
-        "Predicts": f"LVEF in percent{by}, measured within {target['window_days']} days of the exam",
+        "Predicts": (
+            f"LVEF in percent{by}, measured within {target['window_days']} days of the exam"
+        ),
         "On people it had not seen": (
             f"mean absolute error {estimate(figures, 'mae', digits=1)} %{beside}{areas}"
         ),

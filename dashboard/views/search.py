@@ -9,11 +9,12 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from angioatlas.clinical import Part, Ranks
 from angioatlas.hits import Found
+from core.errors import UsageError
 from core.schema import UID_COLUMN, Level
 from dashboard.cine import Place, show_cines
 from dashboard.judge import judged
 from dashboard.layout import cells
-from dashboard.session import acting, encoder, literal, remembered
+from dashboard.session import acting, encoder, literal, remembered, show_error
 
 EXAMPLES: Final = (
     "proximal LAD occlusion",
@@ -26,7 +27,8 @@ _RANKS: Final = {
     Ranks.NEGATIVE: "counts against a case",
     Ranks.PLAIN: "ranks as plain text",
 }
-_LEVELS: Final = {"study": "Studies", "video": "Single cines"}
+_LEVELS: Final = {"Studies": Level.STUDY, "Single cines": Level.VIDEO}
+_BOTH: Final = (*_LEVELS,)
 _IN_A_ROW: Final = 4
 _HITS: Final = (8, 12, 20, 40)
 _WITHOUT: Final = "without"
@@ -57,12 +59,19 @@ def show(atlas: Atlas) -> None:
         return
     without = _without()
     asked: dict[str, Any] = {**wanted, "level": level, "without": without}
-    with st.spinner("Searching …"):
-        found = remembered(
-            atlas,
-            ("search", text, encoder(), *asked.items()),
-            lambda: atlas.search(text, encoder=encoder(), explain=True, **asked),
-        )
+    try:
+        with st.spinner("Searching …"):
+            found = remembered(
+                atlas,
+                ("search", text, encoder(), *asked.items()),
+                lambda: atlas.search(text, encoder=encoder(), explain=True, **asked),
+            )
+    except UsageError as error:
+        if not without:
+            raise
+        show_error(error)
+        st.button("Use all of it again", on_click=_use_all)
+        return
     _show_reading(found, without)
     _show_hits(atlas, found)
 
@@ -71,9 +80,8 @@ def _options() -> tuple[Level, dict[str, Any]]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         level = st.segmented_control(
             "Look for",
-            [*_LEVELS],
-            format_func=_LEVELS.__getitem__,
-            default=Level.STUDY.value,
+            _BOTH,
+            default=_BOTH[0],
             required=True,
             key="level",
             bind="query-params",
@@ -88,7 +96,7 @@ def _options() -> tuple[Level, dict[str, Any]]:
             width=420,
         )
         one = st.toggle("One hit a patient", key="one", bind="query-params")
-    return Level(level or Level.STUDY), {
+    return _LEVELS[level], {
         "k": k,
         "where": where or None,
         "one_per_patient": one,
@@ -104,6 +112,10 @@ def _invite() -> None:
 
 def _type(text: str) -> None:
     st.session_state["q"] = text
+    _use_all()
+
+
+def _use_all() -> None:
     st.query_params.pop(_WITHOUT, None)
 
 

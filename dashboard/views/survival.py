@@ -10,7 +10,7 @@ from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from dashboard.models import estimate, offer_to_save, show_models
 from dashboard.outcomes import endpoint_choice, horizon_choice, show_alike, show_outcomes
-from dashboard.session import acting, encoder, literal, remembered
+from dashboard.session import acting, encoder, literal
 from dashboard.studies import (
     Chosen,
     Figure,
@@ -26,6 +26,7 @@ from dashboard.studies import (
 )
 
 if TYPE_CHECKING:
+    from analytics.report.document import Document
     from angioatlas.survival.ask import SurvivalQuestion
     from angioatlas.survival.study import SurvivalResult
 
@@ -66,7 +67,7 @@ def show(atlas: Atlas) -> None:
 
 def _model(atlas: Atlas) -> None:
     cohort, question, ready = _question(atlas)
-    result = fitted(
+    found = fitted(
         atlas,
         ("survival", question, cohort.cohort_id, encoder()),
         lambda on_step: atlas.survival(
@@ -74,8 +75,8 @@ def _model(atlas: Atlas) -> None:
         ),
         ready=ready,
     )
-    if result is not None:
-        _show_result(atlas, result)
+    if found is not None:
+        _show_result(atlas, *found)
 
 
 def _question(atlas: Atlas) -> tuple[Chosen, SurvivalQuestion, bool]:
@@ -101,7 +102,7 @@ def _question(atlas: Atlas) -> tuple[Chosen, SurvivalQuestion, bool]:
     return cohort, question, predictors.ready
 
 
-def _show_result(atlas: Atlas, result: SurvivalResult) -> None:
+def _show_result(atlas: Atlas, result: SurvivalResult, document: Document) -> None:
     study = result.study
     rows = [(row["predictors"], _figures(row)) for _, row in study.summary().iterrows()]
     verdict = study.first
@@ -115,7 +116,6 @@ def _show_result(atlas: Atlas, result: SurvivalResult) -> None:
     if verdict.cut:
         told = "; ".join(verdict.cut)
         st.warning(f"Not judged, for want of data: {literal(told)}.", icon=":material/event_busy:")
-    document = remembered(atlas, ("survival report", id(result)), result.document)
     with st.container(horizontal=True):
         offer_report(document, f"survival-{study.plan.endpoint.name}")
         offer_to_save(

@@ -34,7 +34,10 @@ def test_serial_exams_are_compared_reported_and_told(clean_environment, tmp_path
     assert [exam["number"] for exam in told["exams"]] == [1, 2]
     (change,) = told["changes"]
     assert (change["study_uid"], round(change["score"], 9)) == (uid, round(found["score"][0], 9))
-    done = angioatlas(home, "progression", "patient", uid, "--store", store)
+    course = tmp_path / "course.html"
+    done = angioatlas(home, "progression", "patient", uid, "--report", course, "--store", store)
+    assert f"{course} written" in done.stdout
+    assert course.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert uid in done.stdout
     assert "Research use only" in done.stdout
     done = angioatlas(home, "progression", "--floor", "none", "--store", store)

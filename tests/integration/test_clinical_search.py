@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from angioatlas.atlas import Atlas
-from angioatlas.phantom_mini import SHIPPED
+from core.errors import UsageError
 from core.schema import Level
-from core.segments import HEADS
-from embedder.encoders.registry import load_text_encoder
 from tests.support.cli import angioatlas, as_json
-from tests.support.store_cases import batch, new_store
-
-READER = load_text_encoder(SHIPPED, device="cpu")
-STUDIES = {f"P{i}.a": [f"V{i}"] for i in range(6)}
-SHOWN = ("proximal LAD occlusion",) * 4 + ("calcified RCA",) * 2
-LVEF = (30, 35, 60, None, 30, 60)
-RCA_PERCENT = (0.0, 90.0, 0.0, 0.0, 0.0, 90.0)
+from tests.support.clinical_store import READER, STUDIES, clinical_store
 
 
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clinical") / "atlas"
-    store = new_store(folder)
-    made = batch(STUDIES, encoder_id=READER.encoder_id)
-    assert made.study_vectors is not None
-    assert made.findings is not None
-    raw = np.full((len(STUDIES), len(HEADS)), -9.0, np.float32)
-    raw[:, [head.endswith("_stenosis") for head in HEADS]] = 0
-    raw[:, HEADS.index("mid_rca_stenosis")] = RCA_PERCENT
-    # A study is the sentence that it shows, a little apart from the next.
-    shown = READER.encode(SHOWN) + 1e-3 * made.study_vectors.embedding
-    shown /= np.linalg.norm(shown, axis=1, keepdims=True)
-    made = replace(
-        made,
-        study_vectors=replace(made.study_vectors, embedding=shown),
-        findings=replace(made.findings, raw=raw),
-    )
-    with store.writer("run") as writer:
-        writer.commit(made)
-    known = [(uid, percent) for uid, percent in zip(STUDIES, LVEF, strict=True) if percent]
-    labels = folder.with_name("measurements.csv")
-    pd.DataFrame(
-        {
-            "id": [uid for uid, _ in known],
-            "patient_id": [uid.partition(".")[0] for uid, _ in known],
-            "date": "2021-05-04",
-            "name": "lvef_percent",
-            "value": [percent for _, percent in known],
-            "unit": "%",
-            "method": "echo",
-        }
-    ).to_csv(labels, index=False)
-    atlas = Atlas.open(folder)
-    atlas.import_labels([labels])
-    return atlas
+    return clinical_store(tmp_path_factory.mktemp("clinical") / "atlas")
 
 
 def found(atlas, text, **how):
@@ -116,6 +72,44 @@ def test_plain_takes_the_text_as_it_is(atlas):
         _, vectors = snapshot.vectors(READER.encoder_id, Level.STUDY)
     expected = sorted(vectors.astype(float) @ query.astype(float), reverse=True)
     np.testing.assert_allclose(plain.hits["score"], expected)
+
+
+def test_what_was_read_wrongly_is_left_out(atlas):
+    text = "LAD occlusion, no RCA calcification, EF < 40"
+    whole = atlas.search(text)
+    uses = [part.use for part in whole.question.parts]
+    (ef,) = [i for i, part in enumerate(whole.question.parts) if part.where == "lvef_percent < 40"]
+    without = atlas.search(text, without=[ef])
+    assert len(whole.hits) == 3
+    assert len(without.hits) == len(STUDIES)
+    expected = [*uses]
+    expected[ef] = "not used"
+    assert [part.use for part in without.question.parts] == expected
+    # The words stay, so that it can be used again.
+    assert without.question.parts[ef].words == whole.question.parts[ef].words
+    same = atlas.search(text, without=()).hits
+    pd.testing.assert_frame_equal(same, whole.hits)
+
+
+def test_leaving_out_a_prompt_changes_what_ranks(atlas):
+    both, lad, rca = "LAD occlusion, calcified RCA", "LAD occlusion", "calcified RCA"
+    parts = [part.read for part in atlas.search(both).question.parts]
+    of_lad = parts.index("occlusion of LAD")
+    assert best(atlas, both, without=[of_lad]) in ("P4.a", "P5.a")
+    assert best(atlas, rca) in ("P4.a", "P5.a")
+    assert best(atlas, both, without=[1 - of_lad]) not in ("P4.a", "P5.a")
+    assert best(atlas, lad) not in ("P4.a", "P5.a")
+
+
+def best(atlas, text, **how):
+    return atlas.search(text, **how).hits["study_uid"].iloc[0]
+
+
+def test_what_cannot_be_left_out_is_refused(atlas):
+    with pytest.raises(UsageError, match=r"read as 2 parts; there is no part 5"):
+        atlas.search("LAD occlusion, EF < 40", without=[0, 5])
+    with pytest.raises(UsageError, match="nothing of the text is left to rank by"):
+        atlas.search("LAD occlusion, EF < 40", without=[0, 1])
 
 
 def test_json_shows_how_it_was_read(atlas, tmp_path):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 
 from analytics.maps.projection import MapSpec
 from analytics.progression.study import Plan
 from angioatlas.atlas import Atlas
+from angioatlas.progression.study import scored_pairs
 from core.errors import NotFoundError, UsageError
 from tests.support.serial_store import serial_store
+from tests.support.survival_store import ENCODER
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +179,46 @@ def test_an_export_of_too_few_exams_has_no_pairs(tmp_path):
     with duckdb.connect(str(out), read_only=True) as connection:
         kinds = connection.sql("select kind, count(*) from timeline group by all").fetchall()
     assert kinds == [("exam", 6)]
+
+
+def test_one_patient_has_the_scores_of_a_study_of_everybody(tmp_path):
+    """Also where the floor is of halves of exams, which those who came once have, too."""
+    serial_store(tmp_path / "atlas", 30, seed=5, once=8)
+    atlas = Atlas.open(tmp_path / "atlas")
+    members = atlas.choose_cohort(index="every")
+    floor, pairs = scored_pairs(atlas.store, members, encoder_id=ENCODER)
+    assert floor.source == "split halves"
+    assert (floor.patients, len(pairs)) == (30, 22)
+    for uid, score in pairs[["study_uid", "score"]].itertuples(index=False):
+        assert atlas.patient_progression(uid).compared.pairs["score"].tolist() == [score]
+    again = atlas.came_again()
+    assert again["score"].tolist() == sorted(pairs["score"], reverse=True)
+    assert again.set_index("study_uid")["beyond"].to_dict() == dict(
+        pairs[["study_uid", "beyond"]].itertuples(index=False)
+    )
+
+
+def test_who_came_again_is_known_without_a_floor(tmp_path):
+    serial_store(tmp_path / "atlas", 4, seed=5, once=1)
+    again = Atlas.open(tmp_path / "atlas").came_again()
+    assert again["exams"].tolist() == [2, 2, 2]
+    assert again[["score", "beyond", "changes_beyond"]].isna().all(axis=None)
+    assert (again["first"] < again["last"]).all()
+
+
+def test_the_report_of_a_patient_shows_the_course_and_no_name(made, tmp_path):
+    atlas, drawn = made
+    pair = drawn.inputs.pairs[drawn.treated].iloc[0]
+    found = atlas.patient_progression(pair["study_uid"])
+    pd.testing.assert_frame_equal(found.dated, atlas.timeline(pair["patient_id"]))
+    page, beside = found.write(tmp_path / "course.html")
+    told = json.loads(beside.read_text(encoding="utf-8"))
+    assert told["changes"][0]["score"] == pytest.approx(found.compared.pairs["score"][0], rel=1e-5)
+    assert [row["kind"] for row in told["dated"]].count("exam") == 2
+    text = page.read_text(encoding="utf-8")
+    assert "PCI mid LAD" in text
+    assert "Research use only" in text
+    written = {*re.findall(r"[\w-]+", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))}
+    written |= {*re.findall(r"[\w-]+", beside.read_text(encoding="utf-8"))}
+    assert pair["study_uid"] in text
+    assert pair["patient_id"] not in written

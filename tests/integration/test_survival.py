@@ -246,3 +246,31 @@ def test_predictions_do_not_depend_on_who_else_is_asked_about(home, atlas, resul
     some = some.table.set_index("study_uid")
     np.testing.assert_allclose(some["risk_365d"], all_.loc[some.index, "risk_365d"], rtol=1e-9)
     atlas.drop_model("alone")
+
+
+def test_what_became_of_a_cohort_needs_no_model(home, atlas):
+    _, drawn = home
+    told = atlas.cohort_outcomes(endpoint="mi", horizons=(730, 365))
+    assert told.name == "everybody"
+    assert told.cohort_id == atlas.cohort("everybody").cohort_id
+    assert told.outcomes.test is None
+    rows = told.outcomes.horizons.set_index("horizon_days")
+    for day in (365, 730):
+        before = drawn.times.time <= day
+        assert rows.loc[day, "at_risk"] == (drawn.times.time >= day).sum()
+        assert rows.loc[day, "events"] == (drawn.times.event & before).sum()
+        assert rows.loc[day, "competing"] == (drawn.times.competing & before).sum()
+    half = atlas.choose_cohort(where="site = 'A'")
+    assert atlas.cohort_outcomes(half).outcomes.summary()["patients"].tolist() == [350]
+
+
+def test_a_cohort_that_nobody_followed_is_said_to_be_one(tmp_path):
+    survival_store(tmp_path / "store", 5, seed=2)
+    told = opened(tmp_path).cohort_outcomes()
+    assert told.outcomes is None
+    assert "angioatlas labels import" in told.not_told
+    assert told.excluded["exams"].sum() == 5
+
+
+def test_clinical_predictors_are_named(atlas):
+    assert atlas.clinical_predictors() == ["age_years", "sex", "diabetes", "lvef_percent"]

@@ -16,10 +16,14 @@ from tests.support.cines import make_cine
 from tests.support.survival_store import ENCODER
 
 
-def serial_store(folder: Path, patients: int, *, seed: int) -> Serial:
-    """Make a store of patients with two exams each; labels stand beside it."""
+def serial_store(folder: Path, patients: int, *, seed: int, once: int = 0) -> Serial:
+    """Make a store of patients with two exams each; labels stand beside it.
+
+    Of the last `once` patients the second exam is not stored.
+    """
     drawn = draw(np.random.default_rng(seed), patients)
     inputs = drawn.inputs
+    absent = {*inputs.pairs["study_uid"].iloc[len(inputs.pairs) - once :]}
     store = Store.create(folder, identity=KeptIdentity().record)
     wide = np.zeros((len(inputs.videos), EMBEDDING_DIM), np.float32)
     wide[:, : inputs.videos.shape[1]] = inputs.videos
@@ -34,7 +38,11 @@ def serial_store(folder: Path, patients: int, *, seed: int) -> Serial:
             study_date=exams[row]["date"],
         )
         for video, row in enumerate(inputs.exam_of.tolist())
+        if exams[row]["study_uid"] not in absent
     ]
+    stored = [i for i, exam in enumerate(exams) if exam["study_uid"] not in absent]
+    wide, studies = wide[np.isin(inputs.exam_of, stored)], studies[stored]
+    exams = [exams[i] for i in stored]
     hashes = [f"{i:064x}" for i in range(len(exams))]
     own = [[cine for cine in cines if cine.study_uid == exam["study_uid"]] for exam in exams]
     batch = CommitBatch(

@@ -7,12 +7,15 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from analytics.preparation import EMBEDDING
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app as commands
 from core.ids import KeptIdentity
+from core.schema import EMBEDDING_DIM
 from core.settings import Settings
 from dashboard.session import opened
 from store.store import Store
+from tests.support.cohorts import world
 from tests.support.survival_store import survival_store
 
 MODEL = {"part": "Model", "cohort": "few", "kind": "components", "horizons": "730"}
@@ -22,10 +25,14 @@ MODEL = {"part": "Model", "cohort": "few", "kind": "components", "horizons": "73
 def store(tmp_path_factory):
     """A store of 220 patients who were followed; few of them are fitted to."""
     home = tmp_path_factory.mktemp("survival")
-    survival_store(home / "store", 220, seed=1)
+    drawn = world(220, seed=1, dim=EMBEDDING_DIM)
+    columns = [name for name in drawn.x.columns if name.startswith(EMBEDDING)]
+    drawn.x.loc[219, columns] = drawn.x.loc[218, columns].to_numpy()
+    survival_store(home / "store", 220, seed=1, world=drawn)
     atlas = Atlas.open(home / "store", settings=Settings(state_dir=home / "state"))
     atlas.import_labels([home / "store-labels"])
     atlas.choose_cohort(members=[f"1.1.{i}" for i in range(70)], name="few")
+    atlas.choose_cohort(members=[f"1.1.{i}" for i in range(150, 220)], name="with twins")
     atlas.choose_cohort(where="sex = 'F'", name="women")
     return home / "store"
 
@@ -41,7 +48,8 @@ def said(app):
 def test_everybody_is_followed_unless_cohorts_are_chosen(page, store):
     app = page(store, "survival")
     risks, followed = tables(app)
-    told = opened().outcomes(horizons=(365, 730)).outcomes
+    told = opened().cohort_outcomes(horizons=(365, 730)).outcomes
+    assert told is not None
     assert risks["group"].tolist() == ["everybody", "everybody"]
     assert risks["at risk"].tolist() == told.horizons["at_risk"].tolist()
     assert followed["events"].tolist() == told.summary()["events"].tolist()
@@ -52,6 +60,8 @@ def test_cohorts_are_compared_with_everybody_else(page, store):
     app = page(store, "survival", cohorts="women", rest="true", curve="Kaplan-Meier")
     assert app.toggle(key="rest").value
     told = opened().compare_cohorts(["women"], rest=True, horizons=(365, 730)).outcomes
+    assert told is not None
+    assert told.test is not None
     risks, followed = tables(app)
     assert followed["events"].tolist() == told.summary()["events"].tolist()
     assert risks["events"].tolist() == told.horizons["events"].tolist()
@@ -88,7 +98,7 @@ def test_a_model_is_fitted_on_a_click_saved_and_described(page, store, tmp_path,
     log_rank = told["results"]["embeddings"]["log_rank"]
     assert f"chi-squared {log_rank['chi2']:.1f}" in said(app)
 
-    app.text_input[0].input("mace-few").run()
+    app.text_input[0].input("mace-few")
     next(each for each in app.button if each.label == "Save").click().run()
     assert not app.exception
     assert tables(app)[-2]["name"].tolist() == ["mace-few"]
@@ -114,14 +124,23 @@ def test_patients_are_told_of_who_are_like_one(page, store):
 
 def test_who_cannot_be_told_of_is_said(page, store):
     app = page(store, "survival", like="9.9.9")
-    assert "is not in store version" in app.error[0].value
+    assert "No study 9.9.9 with a vector" in app.error[0].value
     app = page(store, "survival", like="1.1.3", cohort="few")
     assert "expected at least 200" in app.error[0].value
 
 
 def test_leaks_are_told_without_the_patients(page, store):
-    app = page(store, "survival", part="Model", sets="clinical", clinical="time_days")
-    assert app.button[0].disabled, "there is no such predictor, and without one nothing to fit"
+    app = page(store, "survival", **{**MODEL, "cohort": "with twins"})
+    app.button[0].click().run()
+    assert "runs that two patients share (1)" in app.error[0].value.replace("\\", "")
+    assert "1.1.218" not in app.error[0].value
+    assert not app.metric
+
+
+def test_nothing_is_fitted_to_clinical_predictors_that_are_not_named(page, store):
+    app = page(store, "survival", part="Model", sets="clinical")
+    assert app.button[0].disabled
+    assert "Name clinical predictors" in said(app)
 
 
 def test_a_store_without_labels_and_an_empty_one_say_the_next_step(page, tmp_path):

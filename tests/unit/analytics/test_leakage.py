@@ -105,6 +105,11 @@ def test_patients_that_the_encoder_knows():
 
 def test_leaks_are_refused_with_their_rows():
     refuse([])
-    leaks = known_to_the_encoder([f"p{i:02d}" for i in range(14)], {f"p{i:02d}" for i in range(14)})
-    with pytest.raises(LeakageError, match=r"was trained on \(14\): p00, .*p09 and 4 more"):
+    leaks = [
+        *known_to_the_encoder([f"p{i:02d}" for i in range(14)], {f"p{i:02d}" for i in range(14)})
+    ]
+    with pytest.raises(
+        LeakageError, match=r"was trained on \(14\): p00, .*p09 and 4 more"
+    ) as refused:
         refuse(leaks)
+    assert refused.value.leaks == (*leaks,)

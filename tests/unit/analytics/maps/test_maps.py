@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special, stats
 
-from analytics.maps.clusters import NONE, enriched, find_clusters
+from analytics.maps.clusters import NONE, enriched, find_clusters, fisher_exact
 from analytics.maps.projection import MapSpec, fit_projection, nearest
 from analytics.maps.quality import map_quality
 from core.errors import UsageError
@@ -106,3 +107,24 @@ def test_a_cloud_without_islands_is_no_error():
     cluster = find_clusters(at)
     assert set(cluster) <= {NONE, 0}
     assert enriched(np.full(20, NONE), pd.DataFrame({"a": [True] * 20})).empty
+
+
+@pytest.mark.parametrize("most", [3, 40, 5_000])
+def test_fishers_test_is_that_of_scipy(most):
+    rng = np.random.default_rng(most)
+    log_factorial = special.gammaln(np.arange(4 * most + 1) + 1.0)
+    tables = rng.integers(0, most, (40, 2, 2))
+    for table in tables[tables.sum(axis=2).all(axis=1)]:
+        expected = stats.fisher_exact(table).pvalue
+        assert fisher_exact(table, log_factorial) == pytest.approx(expected, rel=1e-6, abs=1e-300)
+
+
+def test_islands_of_a_large_map_are_those_of_a_sample():
+    rng = np.random.default_rng(0)
+    island = rng.choice(4, 3_000, p=[0.5, 0.3, 0.15, 0.05])
+    middle = np.array([[0, 0], [20, 0], [0, 20], [20, 20]])
+    at = (middle[island] + rng.normal(size=(3_000, 2))).astype(np.float32)
+    cluster = find_clusters(at, most=1_500)
+    on = cluster != NONE
+    assert on.mean() > 0.9
+    np.testing.assert_array_equal(cluster[on], island[on])

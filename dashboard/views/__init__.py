@@ -1,0 +1,1 @@
+"""The pages, one a file; Streamlit runs each by its path."""
