@@ -24,8 +24,7 @@ _DOTS_PX: Final = 415
 def show_characteristics(found: Comparison) -> None:
     """Draw the table of characteristics with standardised differences, and these as dots."""
     # It takes a second to import: the page is there before.
-    from analytics.balance import CONVENTION
-    from analytics.report.cohorts import DIFFERENCES, differences_figure
+    from analytics.report.cohorts import CONVENTION, DIFFERENCES, differences_figure
 
     with st.container(horizontal=True, gap="large"):
         for each in found.groups:

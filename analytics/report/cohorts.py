@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analytics.balance import CONVENTION, IMBALANCE, Balance
+from analytics.balance import CONVENTION as CONVENTION  # pages show it, too
+from analytics.balance import IMBALANCE, Balance
 from analytics.endpoints import Endpoint
 from analytics.report import survival_figures as figures
 from analytics.report.blocks import facts
