@@ -83,6 +83,7 @@ class CohortStudies:
         like: str | None = None,
         encoder: str | None = None,
         name: str | None = None,
+        any_sql: bool = True,
     ) -> cohorts_.CohortMembers:
         """Choose a cohort from the version that this Atlas reads, and save it if it has a name.
 
@@ -102,6 +103,9 @@ class CohortStudies:
             Whose findings the predicate may speak of, when the store has several encoders.
         name : str, optional
             Saves the cohort, which needs the scope `write`.
+        any_sql : bool
+            Whether the predicate may be more than a filter, which nobody else's may be anyway; not
+            where it comes from an address that somebody may have made up.
 
         Raises
         ------
@@ -113,7 +117,7 @@ class CohortStudies:
         """
         if name is not None:
             self.principal.require(Scope.WRITE)
-        any_sql = self.principal.via == "local"
+        any_sql = any_sql and self.principal.via == "local"
         rule = index if isinstance(index, IndexRule) else IndexRule(index or "first")
         if like is not None:
             if where is not None or index is not None:

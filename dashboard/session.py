@@ -21,8 +21,6 @@ from core.settings import load_settings
 _log = logging.getLogger(__name__)
 ENCODER: Final = "encoder"
 """Key of the choice between several encoders, and its name in the address."""
-IMPORTS: Final = "imports"
-"""Name of the thread that imports what the first page does not need."""
 _KEPT: Final = "answers"
 _MOST_KEPT: Final = 64
 _Answer = TypeVar("_Answer")
@@ -41,11 +39,11 @@ def opened() -> Atlas:
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas dashboard --store FOLDER")
     atlas = Atlas.open(settings.store, settings=settings, follow=True)
-    Thread(target=_import_the_rest, name=IMPORTS, daemon=True).start()
+    Thread(target=import_the_rest, daemon=True).start()
     return atlas
 
 
-def _import_the_rest() -> None:
+def import_the_rest() -> None:
     """Import what takes seconds while somebody reads the first page."""
     import plotly.graph_objects  # noqa: F401
 

@@ -19,10 +19,10 @@ from core.schema import Level
 from core.segments import SEGMENTS
 from dashboard.charts import chart
 from dashboard.cine import Place, show_cines
-from dashboard.judge import judged
-from dashboard.layout import cells
+from dashboard.parts.judge import judged
+from dashboard.parts.layout import cells
+from dashboard.parts.tree import LEGEND, Segment, coronary_tree, in_words
 from dashboard.session import acting, encoder, literal, remembered, show_error
-from dashboard.tree import LEGEND, Segment, coronary_tree, in_words
 
 _IN_A_ROW: Final = 3
 _OFFERED: Final = 50

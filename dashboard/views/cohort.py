@@ -7,10 +7,10 @@ from typing import Final
 import streamlit as st
 
 from angioatlas.atlas import Atlas
-from dashboard.choosing import show_choosing
-from dashboard.cohort_parts import PART, bring
-from dashboard.comparing import show_comparing
-from dashboard.saved_cohorts import show_saved
+from dashboard.parts.choosing import show_choosing
+from dashboard.parts.comparing import show_comparing
+from dashboard.parts.saved_cohorts import show_saved
+from dashboard.parts.ways import PART, bring
 from dashboard.session import acting
 
 _PARTS: Final = {"Choose": show_choosing, "Saved": show_saved, "Compare": show_comparing}

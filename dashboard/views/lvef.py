@@ -9,10 +9,9 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
-from dashboard.models import estimate, offer_to_save, show_models
-from dashboard.reports import offer_report, show_sections
-from dashboard.session import acting, encoder, literal, remembered, show_error
-from dashboard.studies import (
+from dashboard.parts.models import estimate, offer_to_save, show_models
+from dashboard.parts.reports import offer_report, show_sections
+from dashboard.parts.studies import (
     Chosen,
     Figure,
     cohort_choice,
@@ -23,6 +22,7 @@ from dashboard.studies import (
     signed,
     with_limits,
 )
+from dashboard.session import acting, encoder, literal, remembered, show_error
 
 if TYPE_CHECKING:
     from analytics.report.document import Document

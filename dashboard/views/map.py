@@ -14,11 +14,11 @@ from angioatlas.atlas import Atlas
 from angioatlas.maps.areas import areas_of_word
 from core.errors import AtlasError
 from dashboard.charts import is_dark
-from dashboard.lasso import area, forget, lasso
-from dashboard.reports import p_value
-from dashboard.selected import cohort_of, show_exams, show_fate, show_selected
+from dashboard.parts.lasso import area, forget, lasso
+from dashboard.parts.reports import p_value
+from dashboard.parts.selected import cohort_of, show_exams, show_fate, show_selected
+from dashboard.parts.studies import in_store
 from dashboard.session import acting, encoder, literal, remembered, show_error
-from dashboard.studies import in_store
 
 _FIRST: Final = "exams"
 """What a map is called that is drawn here."""

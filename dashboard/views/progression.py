@@ -15,9 +15,9 @@ from angioatlas.progression.study import ProgressionResult
 from core.errors import UsageError
 from core.schema import Level
 from dashboard.charts import chart
-from dashboard.reports import offer_report, p_value, section_of, show_blocks, show_section
+from dashboard.parts.reports import offer_report, p_value, section_of, show_blocks, show_section
+from dashboard.parts.side_by_side import CHOICES, show_side_by_side
 from dashboard.session import acting, encoder, literal, remembered, show_error
-from dashboard.side_by_side import CHOICES, show_side_by_side
 
 _PATIENT, _POPULATION = "One patient", "Population"
 _PART: Final = "part"

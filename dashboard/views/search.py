@@ -12,8 +12,8 @@ from angioatlas.hits import Found
 from core.errors import UsageError
 from core.schema import UID_COLUMN, Level
 from dashboard.cine import Place, show_cines
-from dashboard.judge import judged
-from dashboard.layout import cells
+from dashboard.parts.judge import judged
+from dashboard.parts.layout import cells
 from dashboard.session import acting, encoder, literal, remembered, show_error
 
 EXAMPLES: Final = (

@@ -8,11 +8,10 @@ import streamlit as st
 
 from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
-from dashboard.models import estimate, offer_to_save, show_models
-from dashboard.outcomes import endpoint_choice, horizon_choice, show_alike, show_outcomes
-from dashboard.reports import offer_report, show_sections
-from dashboard.session import acting, encoder, literal
-from dashboard.studies import (
+from dashboard.parts.models import estimate, offer_to_save, show_models
+from dashboard.parts.outcomes import endpoint_choice, horizon_choice, show_alike, show_outcomes
+from dashboard.parts.reports import offer_report, show_sections
+from dashboard.parts.studies import (
     Chosen,
     Figure,
     cohort_choice,
@@ -23,6 +22,7 @@ from dashboard.studies import (
     signed,
     with_limits,
 )
+from dashboard.session import acting, encoder, literal
 
 if TYPE_CHECKING:
     from analytics.report.document import Document

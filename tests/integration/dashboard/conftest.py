@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,9 +11,17 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.errors import AtlasError
-from dashboard.session import IMPORTS, opened
+from dashboard.session import import_the_rest, opened
 
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imported():
+    """Import beforehand what the first page does: filters of warnings are of all threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_the_rest()
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +55,6 @@ def page(state, open_store, monkeypatch):
         for key, value in choices.items():
             app.query_params[key] = value
         app.run()
-        # What it imports may set filters of warnings aside for a moment, in all threads.
-        for thread in threading.enumerate():
-            if thread.name == IMPORTS:
-                thread.join()
         assert not app.exception
         assert not any("failed that should not" in each.value for each in app.error)
         return app

@@ -18,7 +18,7 @@ from angioatlas.cli.main import app as commands
 from core.ids import KeptIdentity
 from core.schema import Format
 from core.settings import Settings
-from dashboard.downloads import exported
+from dashboard.parts.downloads import exported
 from store.store import Store
 from tests.support.survival_store import ENCODER, survival_store
 
@@ -215,3 +215,13 @@ def test_who_only_reads_is_offered_no_change(page, store, monkeypatch):
         assert not any(each.label == "Save as" for each in app.text_input)
     assert not {"Choose and save"} & {each.label for each in app.button}
     assert st.get_option("server.address") == "127.0.0.1"
+
+
+def test_what_a_link_brings_is_a_filter_and_no_other_sql(page, store):
+    """Whoever works at this machine may choose by any SQL, but an address may be anybody's."""
+    sql = "study_uid in (select study_uid from videos)"
+    atlas = Atlas.open(store)
+    assert len(atlas.choose_cohort(where=sql).members) == 120
+    app = page(store, "cohort", who=sql)
+    assert app.error
+    assert not app.metric

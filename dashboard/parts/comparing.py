@@ -7,11 +7,11 @@ from typing import Final
 import streamlit as st
 
 from angioatlas.atlas import Atlas
-from dashboard.characteristics import show_characteristics
-from dashboard.drawn import drawn_cohort
-from dashboard.outcomes import curve_choice, endpoint_choice, horizon_choice, show_comparison
-from dashboard.reports import offer_report, reported
-from dashboard.saved_cohorts import nothing_saved
+from dashboard.parts.characteristics import show_characteristics
+from dashboard.parts.drawn import drawn_cohort
+from dashboard.parts.outcomes import curve_choice, endpoint_choice, horizon_choice, show_comparison
+from dashboard.parts.reports import offer_report, reported
+from dashboard.parts.saved_cohorts import nothing_saved
 from dashboard.session import remembered
 
 _MOST: Final = 4

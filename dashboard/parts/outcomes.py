@@ -10,9 +10,9 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
-from dashboard.reports import offer_report, reported, show_table
+from dashboard.parts.reports import offer_report, reported, show_table
+from dashboard.parts.studies import cohort_choice
 from dashboard.session import encoder, literal, remembered, show_error
-from dashboard.studies import cohort_choice
 
 if TYPE_CHECKING:
     from analytics.report.document import Document

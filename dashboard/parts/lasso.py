@@ -17,7 +17,7 @@ from angioatlas.atlas import Atlas
 from angioatlas.maps.areas import areas_as_word, areas_of_word, drawn_areas
 from core.errors import AtlasError
 from dashboard.charts import ink, is_dark, selectable, selection
-from dashboard.drawn import forget_drawn
+from dashboard.parts.drawn import forget_drawn
 from dashboard.session import literal, remembered
 
 _AREA: Final = "area"

@@ -11,20 +11,20 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import AtlasError
-from dashboard.characteristics import show_characteristics
 from dashboard.cine import Place, show_cines
-from dashboard.downloads import offer_members
-from dashboard.drawn import keep_drawn
-from dashboard.lasso import forget, in_address
-from dashboard.layout import cells
-from dashboard.outcomes import (
+from dashboard.parts.characteristics import show_characteristics
+from dashboard.parts.downloads import offer_members
+from dashboard.parts.drawn import keep_drawn
+from dashboard.parts.lasso import forget, in_address
+from dashboard.parts.layout import cells
+from dashboard.parts.outcomes import (
     SURVIVAL,
     curve_choice,
     endpoint_choice,
     horizon_choice,
     show_comparison,
 )
-from dashboard.reports import offer_report, reported
+from dashboard.parts.reports import offer_report, reported
 from dashboard.session import literal, remembered, show_error
 
 NAME: Final = "Lasso"

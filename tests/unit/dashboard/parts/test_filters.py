@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from core.segments import VESSELS
-from dashboard.filters import (
+from dashboard.parts.filters import (
     ANYWHERE,
     SUBJECTS,
     Condition,

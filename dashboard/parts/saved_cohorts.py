@@ -11,10 +11,10 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import AtlasError
-from dashboard.choosing import show_attrition
-from dashboard.cohort_parts import offer_to_choose, offer_to_compare, saved
-from dashboard.downloads import offer_exports, offer_members
-from dashboard.drawn import drawn_cohort
+from dashboard.parts.choosing import show_attrition
+from dashboard.parts.downloads import offer_exports, offer_members
+from dashboard.parts.drawn import drawn_cohort
+from dashboard.parts.ways import offer_to_choose, offer_to_compare, saved
 from dashboard.session import literal, remembered, show_error
 
 _LISTED: Final[dict[str, Any]] = {

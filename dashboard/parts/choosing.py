@@ -14,8 +14,7 @@ from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import UsageError
 from dashboard.charts import chart
-from dashboard.cohort_parts import saved
-from dashboard.filters import (
+from dashboard.parts.filters import (
     ANYWHERE,
     SUBJECTS,
     Condition,
@@ -27,6 +26,7 @@ from dashboard.filters import (
     offered,
     places,
 )
+from dashboard.parts.ways import saved
 from dashboard.session import encoder, literal, remembered, show_error
 
 _FILTER: Final = "who"
@@ -68,7 +68,9 @@ def show_choosing(atlas: Atlas) -> None:
             cohort = remembered(
                 atlas,
                 ("choose", where, rule, space),
-                lambda: atlas.choose_cohort(where=where.strip() or None, index=rule, encoder=space),
+                lambda: atlas.choose_cohort(
+                    where=where.strip() or None, index=rule, encoder=space, any_sql=False
+                ),
             )
     except NobodyLeftError as error:
         show_error(error)
@@ -208,6 +210,6 @@ def _offer_to_save(atlas: Atlas, where: str | None, rule: IndexRule) -> None:
     if asked and name.strip():
         saved(
             lambda: atlas.choose_cohort(
-                where=where, index=rule, encoder=encoder(), name=name.strip()
+                where=where, index=rule, encoder=encoder(), name=name.strip(), any_sql=False
             )
         )

@@ -13,7 +13,7 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
-from dashboard.reports import show_table
+from dashboard.parts.reports import show_table
 from dashboard.session import literal, show_error
 
 _RESEARCH: Final = (

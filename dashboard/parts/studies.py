@@ -11,7 +11,7 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from angioatlas.survey import OnProgress
 from core.errors import AtlasError, UsageError
-from dashboard.reports import reported
+from dashboard.parts.reports import reported
 from dashboard.session import is_remembered, literal, remembered, show_error
 
 if TYPE_CHECKING:
