@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 
 from core.errors import UsageError
 
+IMBALANCE: Final = 0.1
+"""The SMD from which on groups are often called unlike."""
 CONVENTION: Final = (
-    "SMD: the standardised mean difference, which does not grow with the size of the groups; 0.1 "
-    "or more is often called imbalance. Of more than two groups the largest of all pairs is told. "
-    "inf: groups differ, and neither varies."
+    "SMD: the standardised mean difference, which does not grow with the size of the groups; "
+    f"{IMBALANCE} or more is often called imbalance. Of more than two groups the largest of all "
+    "pairs is told. inf: groups differ, and neither varies."
 )
 YES: Final = "yes"
 """The level of a truth value that is counted."""

@@ -18,6 +18,7 @@ from angioatlas.access.access import audit_trail
 from angioatlas.access.audit import Action
 from angioatlas.access.principal import Principal, Scope
 from angioatlas.access.recording import audited, note
+from angioatlas.cohort_columns import cohort_columns
 from angioatlas.cohort_lists import of_the_store, read_list
 from angioatlas.identities import lookup_identity
 from angioatlas.ingest import EncoderHandle
@@ -156,6 +157,13 @@ class CohortStudies:
     def cohort_definition(self, name: str) -> CohortDefinition:
         """Return how a saved cohort was chosen, even when its version can no longer be read."""
         return CohortDefinition.from_json(Registry(self.store.tables).cohort(name).definition)
+
+    @audited(Action.READ)
+    def cohort_columns(self, *, encoder: str | None = None) -> pd.DataFrame:
+        """Return what a predicate over studies may name; see `cohort_columns.cohort_columns`."""
+        with self.snapshot() as snapshot:
+            space = choose_space(snapshot, encoder, self.settings) if snapshot.spaces() else None
+            return cohort_columns(snapshot, encoder_id=space)
 
     @audited(Action.READ, refusals_only=True)
     def cohorts(self) -> pd.DataFrame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -23,6 +24,10 @@ _CONFIG: Final = {
     "modeBarButtonsToRemove": ["autoScale2d", "toggleSpikelines"],
     "toImageButtonOptions": {"format": "svg"},
 }
+_UNTOUCHED: Final = "<style>.selectionlayer path { pointer-events: none !important; }</style>"
+"""An outline does not take the mouse, so that another one may begin within it."""
+_SEEN: Final = 0.25
+"""How much is seen of dots that are not selected."""
 
 
 def is_dark() -> bool:
@@ -70,21 +75,45 @@ def chart(figure: go.Figure, *, alt: str, key: str | None = None) -> None:
     st.plotly_chart(themed(figure), theme=None, key=key, config=_CONFIG, alt=alt)
 
 
-def selection(figure: go.Figure, *, alt: str, key: str) -> Any:
-    """Show a figure on which an area is drawn, and return what was selected.
+def selectable(figure: go.Figure) -> go.Figure:
+    """Return a copy of a figure in the page's colours, on which an area is drawn at once."""
+    drawn = themed(figure)
+    drawn.update_layout(
+        dragmode="lasso",
+        margin={"l": 8, "r": 8, "t": 32, "b": 8},
+        modebar={"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": ink()},
+        newselection={"line": {"color": ink(), "width": 2, "dash": "dot"}},
+    )
+    drawn.update_traces(
+        selected={"marker": {"opacity": 0.9}},
+        unselected={"marker": {"opacity": _SEEN}},
+        selector={"type": "scattergl"},
+    )
+    return drawn
 
-    Returns
-    -------
-    PlotlyState
-        Its ``selection`` has ``box`` and ``lasso``, in the coordinates of the axes.
+
+def selection(figure: go.Figure, *, alt: str, key: str, on_select: Callable[[], None]) -> None:
+    """Show a figure on which areas are drawn.
+
+    Parameters
+    ----------
+    figure : Figure
+        Made by `selectable`: of many dots that takes a while, and is done once.
+    alt : str
+        What it shows, for who does not see it.
+    key : str
+        Where the session has what is selected: its ``selection`` has ``box`` and ``lasso``, in the
+        coordinates of the axes.
+    on_select : callable
+        Called when something is drawn, or nothing any more.
     """
-    config = {**_CONFIG, "modeBarButtonsToAdd": ["lasso2d", "select2d"], "scrollZoom": True}
-    return st.plotly_chart(
-        themed(figure),
+    st.html(_UNTOUCHED)
+    st.plotly_chart(
+        figure,
         theme=None,
         key=key,
-        config=config,
+        config={**_CONFIG, "scrollZoom": True},
         alt=alt,
-        on_select="rerun",
+        on_select=on_select,
         selection_mode=("lasso", "box"),
     )

@@ -13,8 +13,8 @@ from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
+from dashboard.reports import show_table
 from dashboard.session import literal, show_error
-from dashboard.studies import show_table
 
 _RESEARCH: Final = (
     "For research alone: not for diagnosis or treatment, and not for the care of one patient."

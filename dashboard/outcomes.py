@@ -10,8 +10,9 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
+from dashboard.reports import offer_report, reported, show_table
 from dashboard.session import encoder, literal, remembered, show_error
-from dashboard.studies import cohort_choice, offer_report, reported, show_table
+from dashboard.studies import cohort_choice
 
 if TYPE_CHECKING:
     from analytics.report.document import Document
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 _DAYS: Final = ("30", "90", "180", "365", "730", "1095", "1825")
 _MOST: Final = 4
-_INCIDENCE: Final = "Cumulative incidence"
-_SURVIVAL: Final = "Kaplan-Meier"
+INCIDENCE: Final = "Cumulative incidence"
+SURVIVAL: Final = "Kaplan-Meier"
 _CURVE_HELP: Final = (
     "Deaths that are no event of the endpoint compete with it: the cumulative incidence counts "
     "them, Kaplan-Meier takes them as censored, and 1 − survival is then too high a risk."
@@ -53,6 +54,21 @@ def horizon_choice(default: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(days)) or default
 
 
+def curve_choice(default: str = INCIDENCE) -> bool:
+    """Let curves be chosen; tell whether they are of survival, not of incidence."""
+    chosen = st.segmented_control(
+        "Curves",
+        [INCIDENCE, SURVIVAL],
+        default=default,
+        required=True,
+        key="curve",
+        bind="query-params",
+        help=_CURVE_HELP,
+        wrap=True,
+    )
+    return chosen == SURVIVAL
+
+
 def show_outcomes(atlas: Atlas) -> None:
     """Draw what became of up to four cohorts, side by side."""
     with st.container(border=True, key="question"):
@@ -77,16 +93,7 @@ def show_outcomes(atlas: Atlas) -> None:
             horizons = horizon_choice((365, 730))
         with right:
             endpoint = endpoint_choice(atlas)
-            curve = st.segmented_control(
-                "Curves",
-                [_INCIDENCE, _SURVIVAL],
-                default=_INCIDENCE,
-                required=True,
-                key="curve",
-                bind="query-params",
-                help=_CURVE_HELP,
-                wrap=True,
-            )
+            survival = curve_choice()
     rest = rest and 0 < len(names) < _MOST
     saved = atlas.cohorts().set_index("name")["cohort_id"]
     ids = tuple(saved[name] for name in names)
@@ -99,7 +106,7 @@ def show_outcomes(atlas: Atlas) -> None:
                 ("comparison", *key),
                 lambda: reported(atlas.compare_cohorts(names, rest=rest, **shown)),
             )
-            _show_groups(found, curve == _SURVIVAL)
+            show_comparison(found, survival=survival)
             offer_report(document, "cohorts")
         else:
             alone = remembered(
@@ -107,10 +114,18 @@ def show_outcomes(atlas: Atlas) -> None:
                 ("outcomes", *key),
                 lambda: atlas.cohort_outcomes(next(iter(names), None), **shown),
             )
-            _show_groups(alone, curve == _SURVIVAL)
+            show_comparison(alone, survival=survival)
 
 
-def _show_groups(found: Comparison | CohortOutcomes, survival: bool) -> None:
+def show_comparison(found: Comparison | CohortOutcomes, *, survival: bool) -> None:
+    """Draw what became of groups, or say why that cannot be told.
+
+    Parameters
+    ----------
+    found : Comparison or CohortOutcomes
+    survival : bool
+        Draw survival, not incidence; see `curve_choice`.
+    """
     if found.outcomes is None:
         told = found.not_told or "what became of them cannot be told"
         st.info(f"{literal(told[0].upper() + told[1:])}.", icon=":material/event_busy:")

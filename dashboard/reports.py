@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -14,9 +14,18 @@ from core.errors import NotFoundError
 from dashboard.charts import chart
 from dashboard.session import literal
 
+if TYPE_CHECKING:
+    from angioatlas.report_files import Reported
+
+_Result = TypeVar("_Result", bound="Reported")
 _SHARES: Final = ("beyond",)
 _WORDS: Final = {"p": "p", "auc": "AUC", "sd": "SD", "se": "SE", "hr": "Hazard ratio"}
 """Heads that are not their columns' names with a capital letter."""
+
+
+def reported(result: _Result) -> tuple[_Result, Document]:
+    """Return a result with its report: they are kept, and forgotten, together."""
+    return result, result.document()
 
 
 def section_of(document: Document, title: str) -> Section:
@@ -64,6 +73,26 @@ def show_blocks(blocks: Iterable[Block], *, alt: str, key: str) -> None:
             show_table(content)
 
 
+def show_sections(document: Document, titles: Sequence[str], *, numbers: str) -> None:
+    """Show parts of a report, one at a time.
+
+    Parameters
+    ----------
+    document : Document
+    titles : sequence of str
+        Of the sections, in the order of the page.
+    numbers : str
+        The main figures in words, for who does not see the pictures.
+    """
+    sections = {section.title: section for section in document.sections}
+    kept = [title for title in titles if title in sections]
+    tabs = st.tabs(kept, key="show", bind="query-params")
+    for title, tab in zip(kept, tabs, strict=True):
+        if tab.open:
+            with tab:
+                show_blocks(sections[title].blocks, alt=f"{title}. {numbers}", key=title)
+
+
 def show_table(table: pd.DataFrame) -> None:
     """Draw a table of a report: estimates with their limits, p as it is written."""
     shown = _in_words(table)
@@ -86,12 +115,12 @@ def offer_report(document: Document, name: str) -> None:
         Of the files, without an ending.
     """
     with st.container(horizontal=True):
-        for ending, mime, write in (
-            ("html", "text/html", document.html),
-            ("json", "application/json", document.json),
+        for label, ending, mime, write in (
+            ("Report (HTML)", "html", "text/html", document.html),
+            ("Figures behind it (JSON)", "json", "application/json", document.json),
         ):
             st.download_button(
-                f"Report ({ending.upper()})",
+                label,
                 write,
                 f"{name}.{ending}",
                 mime,

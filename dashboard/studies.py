@@ -6,17 +6,16 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import pandas as pd
 import streamlit as st
 
 from angioatlas.atlas import Atlas
 from angioatlas.survey import OnProgress
 from core.errors import AtlasError, UsageError
-from dashboard.charts import chart
+from dashboard.reports import reported
 from dashboard.session import is_remembered, literal, remembered, show_error
 
 if TYPE_CHECKING:
-    from analytics.report.document import Document, Section
+    from analytics.report.document import Document
     from angioatlas.report_files import Reported
 
 _SETS: Final = ("embeddings", "clinical", "both")
@@ -145,11 +144,6 @@ def fitted(
         return None
 
 
-def reported(result: _Result) -> tuple[_Result, Document]:
-    """Return a result with its report: they are kept, and forgotten, together."""
-    return result, result.document()
-
-
 @contextmanager
 def _steps() -> Iterator[OnProgress]:
     place = st.empty()
@@ -209,72 +203,6 @@ def show_figures(rows: Sequence[tuple[str, Sequence[Figure]]]) -> None:
                 help=each.about,
                 border=True,
                 width=182,
-            )
-
-
-def show_sections(document: Document, titles: Sequence[str], *, numbers: str) -> None:
-    """Show parts of a report, one at a time.
-
-    Parameters
-    ----------
-    document : Document
-    titles : sequence of str
-        Of the sections, in the order of the page.
-    numbers : str
-        The main figures in words, for who does not see the pictures.
-    """
-    sections = {section.title: section for section in document.sections}
-    kept = [title for title in titles if title in sections]
-    tabs = st.tabs(kept, key="show", bind="query-params")
-    for title, tab in zip(kept, tabs, strict=True):
-        if tab.open:
-            with tab:
-                _show_section(sections[title], numbers)
-
-
-def _show_section(section: Section, numbers: str) -> None:
-    for i, block in enumerate(section.blocks):
-        content = block.content
-        if isinstance(content, str):
-            st.markdown(literal(content))
-            continue
-        if block.caption:
-            st.caption(literal(block.caption))
-        if isinstance(content, pd.DataFrame):
-            show_table(content)
-        else:
-            alt = f"{section.title}. {block.caption}. {numbers}"
-            chart(content, alt=alt, key=f"{section.title} {i}")
-
-
-def show_table(table: pd.DataFrame) -> None:
-    """Show a table of a report."""
-    config = {}
-    for name in table.columns:
-        label = str(name).replace("_", " ")
-        label = label[:1].upper() + label[1:]
-        config[name] = (
-            st.column_config.NumberColumn(label, format="%.3f")
-            if pd.api.types.is_float_dtype(table[name])
-            else st.column_config.Column(label)
-        )
-    st.dataframe(table, hide_index=True, column_config=config, placeholder="–")
-
-
-def offer_report(document: Document, name: str) -> None:
-    """Offer a report as a page and as the figures behind it; made when it is wanted."""
-    with st.container(horizontal=True):
-        for label, make, end, mime in (
-            ("Report (HTML)", document.html, "html", "text/html"),
-            ("Figures behind it (JSON)", document.json, "json", "application/json"),
-        ):
-            st.download_button(
-                label,
-                make,
-                file_name=f"{name}.{end}",
-                mime=mime,
-                on_click="ignore",
-                icon=":material/download:",
             )
 
 

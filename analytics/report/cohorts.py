@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analytics.balance import CONVENTION, Balance
+from analytics.balance import CONVENTION as CONVENTION
+from analytics.balance import IMBALANCE, Balance
 from analytics.endpoints import Endpoint
 from analytics.report import survival_figures as figures
 from analytics.report.blocks import facts
 from analytics.report.document import Block, Document, Section
+from analytics.report.style import COLOURS, GREY, styled
 from analytics.survival.curves import Floats
 from analytics.survival.groups import Fates
 
@@ -23,6 +25,12 @@ MEANING: Final = (
     "became of them may differ for any of the reasons that the characteristics show, and for "
     "others that they do not."
 )
+DIFFERENCES: Final = (
+    f"Largest absolute SMD of each characteristic; filled from {IMBALANCE} on, the dashed line; a "
+    "triangle is infinite."
+)
+_LONGEST_STEP: Final = 32
+"""Letters beside a bar."""
 _LINES: Final = (
     "With the numbers of patients at risk; bands are pointwise 95 % intervals. Drawn while a tenth "
     "of all patients is followed."
@@ -68,7 +76,13 @@ def cohorts_report(told: Compared) -> Document:
         subtitle=MEANING,
         sections=[
             Section("Groups", [Block(shown), *notes]),
-            Section("Characteristics", [Block(told.balance.table(), CONVENTION)]),
+            Section(
+                "Characteristics",
+                [
+                    Block(told.balance.table(), CONVENTION),
+                    Block(differences_figure(told.balance), DIFFERENCES),
+                ],
+            ),
             _outcomes(told),
             Section("Provenance", [Block(facts(told.provenance))]),
         ],
@@ -85,6 +99,74 @@ def cohorts_report(told: Compared) -> Document:
             "provenance": dict(told.provenance),
         },
     )
+
+
+def attrition_figure(attrition: pd.DataFrame) -> go.Figure:
+    """Draw who was left after each step, from all studies on.
+
+    Parameters
+    ----------
+    attrition : DataFrame
+        step, studies, patients; see `analytics.cohort.Selection`.
+    """
+    shown = attrition.iloc[::-1]
+    figure = go.Figure(
+        go.Bar(
+            x=shown["studies"],
+            # Steps may be called alike.
+            y=[*range(len(shown))],
+            orientation="h",
+            marker={"color": COLOURS[0]},
+            text=[
+                f"{studies:,} studies, {patients:,} patients"
+                for studies, patients in zip(shown["studies"], shown["patients"], strict=True)
+            ],
+            textposition="auto",
+            insidetextfont={"color": "white"},
+            hoverinfo="skip",
+        )
+    )
+    names = [_shortened(step) for step in shown["step"]]
+    figure.update_yaxes(tickvals=[*range(len(shown))], ticktext=names, ticklen=0)
+    figure.update_xaxes(title="studies", rangemode="tozero")
+    left = 30 + 7 * max(map(len, names))
+    return styled(figure, height=100 + 40 * len(shown), left=left)
+
+
+def differences_figure(balance: Balance) -> go.Figure:
+    """Draw how far apart groups are: the largest absolute difference of each variable, by size.
+
+    What is infinite stands beside the right edge as a triangle; what is not known is left out.
+    """
+    found = balance.largest().dropna().sort_values(kind="stable")
+    finite = found[np.isfinite(found)]
+    edge = 1.15 * max(finite.max() if len(finite) else 0.0, 2 * IMBALANCE)
+    names = [str(name).replace("_", " ") for name in found.index]
+    apart = found.to_numpy() >= IMBALANCE
+    colours = np.where(apart, COLOURS[1], COLOURS[0])
+    figure = go.Figure(
+        go.Scatter(
+            x=found.clip(upper=edge),
+            y=names,
+            mode="markers",
+            marker={
+                "size": 11,
+                "color": colours,
+                "symbol": np.select(
+                    [np.isinf(found), apart], ["triangle-right", "circle"], "circle-open"
+                ),
+                "line": {"width": 2, "color": colours},
+            },
+            cliponaxis=False,
+            text=[f"{value:.2f}" for value in found],
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=IMBALANCE, line={"dash": "dash", "color": GREY})
+    figure.update_xaxes(title="|SMD|", range=[0, 1.05 * edge])
+    figure.update_yaxes(showgrid=True, type="category")
+    left = 40 + 7 * max(map(len, names), default=0)
+    return styled(figure, height=110 + 24 * len(found), left=left)
 
 
 def survival_figure(outcomes: Fates) -> go.Figure:
@@ -175,6 +257,11 @@ def _outcomes(told: Compared) -> Section:
             *left_out,
         ],
     )
+
+
+def _shortened(step: str) -> str:
+    # A predicate may be as long as it likes; the table has all of it.
+    return step if len(step) <= _LONGEST_STEP else f"{step[: _LONGEST_STEP - 1]}…"
 
 
 def _limited(row: Floats, *, digits: int) -> str:

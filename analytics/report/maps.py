@@ -20,10 +20,9 @@ from analytics.report.style import COLOURS, GREY, styled
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star")
 _UNKNOWN: Final = {"color": GREY, "symbol": "circle-open"}
-_LARGE: Final = 5
+_SIZES: Final = {500: 8, 5_000: 5}
+"""How large a dot is of up to so many; of more each is small."""
 _SMALL: Final = 3
-_MANY: Final = 5_000
-"""Of more dots each is small."""
 
 
 @final
@@ -60,15 +59,15 @@ def map_report(told: MapTold) -> Document:
     sizes = (
         dots.groupby("cluster", as_index=False)
         .agg(dots=("uid", "size"), patients=("patient_id", "nunique"))
-        .assign(cluster=lambda rows: rows["cluster"].map(_named))
+        .assign(cluster=lambda rows: rows["cluster"].map(island_name))
         .rename(columns={"cluster": "island"})
     )
-    islands = told.islands.assign(cluster=told.islands["cluster"].map(_named))
+    islands = told.islands.assign(cluster=told.islands["cluster"].map(island_name))
     return Document(
         title=f"Map {picture.about.name}",
         subtitle=f"{len(dots):,} {told.about['level']} embeddings of {told.about['encoder_id']}.",
         sections=[
-            Section("Map", [Block(draw_picture(picture), _told(picture)), Block(kept)]),
+            Section("Map", [Block(draw_picture(picture), in_words(picture)), Block(kept)]),
             Section(
                 "Islands",
                 [
@@ -94,7 +93,7 @@ def map_report(told: MapTold) -> Document:
     )
 
 
-def _told(picture: MapPicture) -> str:
+def in_words(picture: MapPicture) -> str:
     """Tell what is drawn, and how many of the dots have which value."""
     counts = ", ".join(f"{name} ({count:,})" for name, count in picture.counts.items())
     shown = f"By {picture.colour.title}: {counts}."
@@ -117,7 +116,8 @@ def draw_picture(picture: MapPicture) -> go.Figure:
     figure = go.Figure()
     if picture.density is not None:
         _add_density(figure, picture.density)
-    known, size = dots["value"].notna(), _SMALL if len(dots) > _MANY else _LARGE
+    known = dots["value"].notna()
+    size = next((size for most, size in _SIZES.items() if len(dots) <= most), _SMALL)
     if not known.all():
         figure.add_trace(_dots(dots[~known], colour, colour.otherwise, size=size, **_UNKNOWN))
     if picture.scale is not None and known.any():
@@ -193,5 +193,6 @@ def _day(date: Any) -> str:
     return "date not known" if pd.isna(date) else f"{date:%Y-%m-%d}"
 
 
-def _named(island: int) -> str:
+def island_name(island: int) -> str:
+    """Return what an island is called: they count from one."""
     return "–" if island == NONE else f"{island + 1}"

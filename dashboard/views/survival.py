@@ -10,6 +10,7 @@ from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from dashboard.models import estimate, offer_to_save, show_models
 from dashboard.outcomes import endpoint_choice, horizon_choice, show_alike, show_outcomes
+from dashboard.reports import offer_report, show_sections
 from dashboard.session import acting, encoder, literal
 from dashboard.studies import (
     Chosen,
@@ -17,10 +18,8 @@ from dashboard.studies import (
     cohort_choice,
     fitted,
     in_store,
-    offer_report,
     predictor_choice,
     show_figures,
-    show_sections,
     signed,
     with_limits,
 )

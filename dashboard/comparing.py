@@ -1,0 +1,81 @@
+"""Up to four cohorts side by side: who they are, how far apart, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import streamlit as st
+
+from angioatlas.atlas import Atlas
+from dashboard.characteristics import show_characteristics
+from dashboard.drawn import drawn_cohort
+from dashboard.outcomes import curve_choice, endpoint_choice, horizon_choice, show_comparison
+from dashboard.reports import offer_report, reported
+from dashboard.saved_cohorts import nothing_saved
+from dashboard.session import remembered
+
+_MOST: Final = 4
+
+
+def show_comparing(atlas: Atlas) -> None:
+    """Draw the choice of cohorts, and the comparison."""
+    listing = atlas.cohorts()
+    ids = dict(zip(listing["name"], listing["cohort_id"], strict=True))
+    lasso = drawn_cohort(atlas)
+    drawn = dict([lasso] if lasso else [])
+    if not ids and not drawn:
+        nothing_saved()
+        return
+    with st.container(border=True, key="question"):
+        left, right = st.columns(2)
+        with left:
+            names, rest = _groups([*drawn, *ids])
+            horizons = horizon_choice((365, 730))
+        with right:
+            endpoint = endpoint_choice(atlas)
+            survival = curve_choice()
+    if len(names) + rest < 2:
+        st.info("Which cohorts?", icon=":material/compare:")
+        st.caption("Next step: name two or more, or one and everybody else")
+        return
+    chosen = tuple(drawn[each].cohort_id if each in drawn else ids[each] for each in names)
+    with st.spinner("Comparing …"):
+        found, document = remembered(
+            atlas,
+            ("comparison", *names, chosen, rest, endpoint, horizons),
+            lambda: reported(
+                atlas.compare_cohorts(
+                    [drawn.get(each, each) for each in names],
+                    names=names,
+                    rest=rest,
+                    endpoint=endpoint,
+                    horizons=horizons,
+                )
+            ),
+        )
+    st.subheader("Who they are")
+    show_characteristics(found)
+    st.subheader("What became of them")
+    show_comparison(found, survival=survival)
+    with st.container(horizontal=True):
+        offer_report(document, "cohorts")
+
+
+def _groups(names: list[str]) -> tuple[list[str], bool]:
+    chosen = st.multiselect(
+        "Cohorts",
+        names,
+        key="cohorts",
+        bind="query-params",
+        max_selections=_MOST,
+        placeholder="One to four cohorts",
+        help="Each patient counts once in each, by the first exam of the cohort.",
+    )
+    rest = st.toggle(
+        "and everybody else",
+        key="rest",
+        bind="query-params",
+        disabled=not chosen or len(chosen) == _MOST,
+        help="Every patient who is in none of the cohorts; one of four groups at the most.",
+    )
+    return chosen, bool(rest and 0 < len(chosen) < _MOST)
