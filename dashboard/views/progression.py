@@ -281,11 +281,12 @@ def _population(atlas: Atlas) -> None:
 
 
 def _show_study(found: ProgressionResult, document: Document, cohort: str) -> None:
-    whole, floor = found.study.rates.set_index("group").loc["all"], found.study.floor
+    rates, floor = found.study.rates, found.study.floor
+    (whole,) = rates[rates["group"] == "all"].to_dict("records")
     (who, *tables) = section_of(document, "Summary").blocks
     with st.container(horizontal=True, gap="large"):
-        st.metric("Pairs of exams", str(whole["pairs"]), width="content")
-        st.metric("Patients", str(whole["patients"]), width="content")
+        st.metric("Pairs of exams", whole["pairs"], width="content")
+        st.metric("Patients", whole["patients"], width="content")
         st.metric(
             "Noise floor",
             f"{floor.threshold:.3f}",
