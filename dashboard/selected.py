@@ -143,10 +143,9 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
         return
     show_comparison(found, survival=survival)
     st.subheader("How they differ")
-    st.caption("At the exam that counts.  They were selected by their pictures: this is no cause.")
+    st.caption("At the exam that counts. They were selected by their pictures: no cause is told.")
     show_characteristics(found)
-    with st.container(horizontal=True):
-        offer_report(document, "cohorts")
+    offer_report(document, "lasso")
 
 
 def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:

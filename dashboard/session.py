@@ -21,6 +21,8 @@ from core.settings import load_settings
 _log = logging.getLogger(__name__)
 ENCODER: Final = "encoder"
 """Key of the choice between several encoders, and its name in the address."""
+IMPORTS: Final = "imports"
+"""Name of the thread that imports what the first page does not need."""
 _KEPT: Final = "answers"
 _MOST_KEPT: Final = 64
 _Answer = TypeVar("_Answer")
@@ -39,7 +41,7 @@ def opened() -> Atlas:
     if settings.store is None:
         raise UsageError("no store is named", "angioatlas dashboard --store FOLDER")
     atlas = Atlas.open(settings.store, settings=settings, follow=True)
-    Thread(target=_import_the_rest, daemon=True).start()
+    Thread(target=_import_the_rest, name=IMPORTS, daemon=True).start()
     return atlas
 
 
@@ -48,6 +50,9 @@ def _import_the_rest() -> None:
     import plotly.graph_objects  # noqa: F401
 
     import angioatlas.comparison.comparison
+    import angioatlas.lvef.study
+    import angioatlas.maps.draw
+    import angioatlas.progression.study
     import angioatlas.survival.study  # noqa: F401
 
 

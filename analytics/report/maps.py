@@ -133,6 +133,8 @@ def draw_picture(picture: MapPicture) -> go.Figure:
     figure.update_yaxes(visible=False, scaleanchor="x")
     styled(figure, height=620)
     figure.update_layout(legend={"itemsizing": "constant"})
+    if colour.levels:
+        figure.update_layout(legend_title_text=escape(colour.title))
     return figure
 
 

@@ -14,6 +14,9 @@ from analytics.survival.curves import Curve
 from analytics.survival.validation import Validation
 
 GROUP_NAMES: Final = ("low", "middle", "high")
+_FIRST_ROW_PX: Final = 64
+_ROW_PX: Final = 20
+"""Of the numbers at risk below the axis: the first under its title."""
 _TICKS: Final = (1, 7, 30, 90, 180, 365, 730, 1825)
 """Days between two ticks."""
 _MOST_TICKS: Final = 6
@@ -63,23 +66,28 @@ def _followed(
     ticks = np.arange(0, until + 1, step)
     for position, (group, curve) in enumerate(sorted(curves.items())):
         _draw_steps(figure, curve, until, names[group], COLOURS[group], DASHES[group])
-        _write_below(figure, -0.24 - 0.07 * position, names[group], COLOURS[group])
+        below = _FIRST_ROW_PX + _ROW_PX * (position + 1)
+        _write_below(figure, below, names[group], COLOURS[group])
         for tick, left in zip(ticks, curve.left(ticks), strict=True):
             figure.add_annotation(
                 x=tick,
-                y=-0.24 - 0.07 * position,
+                y=0,
                 yref="paper",
+                yshift=-below,
                 text=f"{left:,}",
                 showarrow=False,
                 font={"color": COLOURS[group], "size": 12},
             )
-    _write_below(figure, -0.17, "at risk", GREY)
+    _write_below(figure, _FIRST_ROW_PX, "at risk", GREY)
     figure.update_xaxes(
-        title="days since the index exam", range=[0, until], tickvals=ticks, tickformat=",d"
+        title={"text": "days since the index exam", "standoff": 4},
+        range=[0, until],
+        tickvals=ticks,
+        tickformat=",d",
     )
     figure.update_yaxes(title=title, tickformat=".0%")
     widest = max(len(names[group]) for group in curves)
-    styled(figure, bottom=90 + 26 * len(curves), left=max(120, 40 + 7 * widest))
+    styled(figure, bottom=90 + _ROW_PX * len(curves), left=max(120, 40 + 7 * widest))
     # Bands turn the order of the legend round.
     return figure.update_layout(margin={"t": 40}, legend={"traceorder": "normal", "y": 1.14})
 
@@ -108,13 +116,14 @@ def _draw_steps(
     figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line)
 
 
-def _write_below(figure: go.Figure, y: float, text: str, colour: str) -> None:
+def _write_below(figure: go.Figure, below_px: int, text: str, colour: str) -> None:
     figure.add_annotation(
         x=-0.05,
         xref="paper",
         xanchor="right",
-        y=y,
+        y=0,
         yref="paper",
+        yshift=-below_px,
         text=text,
         showarrow=False,
         font={"color": colour, "size": 12},

@@ -15,6 +15,7 @@ from angioatlas.maps.areas import areas_of_word
 from core.errors import AtlasError
 from dashboard.charts import is_dark
 from dashboard.lasso import area, forget, lasso
+from dashboard.reports import p_value
 from dashboard.selected import cohort_of, show_exams, show_fate, show_selected
 from dashboard.session import acting, encoder, literal, remembered, show_error
 from dashboard.studies import in_store
@@ -46,7 +47,7 @@ def show(atlas: Atlas) -> None:
         row["name"]: row
         for row in maps.sort_values("created_at", ascending=False, kind="stable").to_dict("records")
     }
-    plot, beside = st.columns([7, 4], gap="large")
+    plot, beside = st.columns([7, 4], gap="medium")
     with plot:
         name, colour = _choices(atlas, [*newest])
         _show_map(atlas, name, colour)
@@ -163,8 +164,8 @@ def _show_islands(shown: _Shown, *, expanded: bool) -> None:
 _ISLANDS: Final[dict[str, Any]] = {
     "island": "Island",
     "finding": "Finding",
-    "share": st.column_config.NumberColumn("On it", format="percent"),
-    "elsewhere": st.column_config.NumberColumn("Elsewhere", format="percent"),
+    "share": "On it",
+    "elsewhere": "Elsewhere",
     "q": "q",
 }
 
@@ -176,9 +177,9 @@ def _islands(atlas: Atlas, name: str) -> _Shown:
     told = rows.assign(
         island=rows["cluster"].map(island_name),
         finding=rows["finding"].str.replace("_", " "),
-        share=rows["share"].round(2),
-        elsewhere=rows["elsewhere"].round(2),
-        q=[f"{each:.3f}" if each >= 1e-3 else "< 0.001" for each in rows["q"]],
+        share=rows["share"].map("{:.0%}".format),
+        elsewhere=rows["elsewhere"].map("{:.0%}".format),
+        q=rows["q"].map(p_value),
     )
     return _Shown(found.quality, told[[*_ISLANDS]], found.gone)
 

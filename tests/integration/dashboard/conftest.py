@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.errors import AtlasError
-from dashboard.session import opened
+from dashboard.session import IMPORTS, opened
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,6 +47,10 @@ def page(state, open_store, monkeypatch):
         for key, value in choices.items():
             app.query_params[key] = value
         app.run()
+        # What it imports may set filters of warnings aside for a moment, in all threads.
+        for thread in threading.enumerate():
+            if thread.name == IMPORTS:
+                thread.join()
         assert not app.exception
         assert not any("failed that should not" in each.value for each in app.error)
         return app
