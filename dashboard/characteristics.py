@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _HEAD_PX: Final = 38
 _ROW_PX: Final = 35
 _MOST_PX: Final = 900
+_FIRST_PX: Final = 300
+_GROUP_PX: Final = 120
+_DOTS_PX: Final = 415
 
 
 def show_characteristics(found: Comparison) -> None:
@@ -32,8 +35,10 @@ def show_characteristics(found: Comparison) -> None:
                 help=f"Of store version {each.store_version}{exams}",
                 width="content",
             )
-    left, right = st.columns(2, gap="medium")
-    with left:
+    # As wide as it needs to be; the dots go below where there is no room beside it.
+    wide = _FIRST_PX + _GROUP_PX * len(found.groups)
+    row = st.container(horizontal=True)
+    with row.container(width=wide):
         table = found.characteristics
         st.dataframe(
             # In words: as a number, an infinite one would look like one that is not known.
@@ -46,7 +51,7 @@ def show_characteristics(found: Comparison) -> None:
             height=min(_HEAD_PX + _ROW_PX * len(table), _MOST_PX),
         )
         st.caption(CONVENTION)
-    with right:
+    with row.container(width=_DOTS_PX):
         largest = found.balance.largest().dropna().sort_values(ascending=False)
         told = ", ".join(f"{name} {value:.2f}" for name, value in largest.items())
         figure = differences_figure(found.balance)

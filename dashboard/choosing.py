@@ -30,6 +30,8 @@ from dashboard.filters import (
 from dashboard.session import encoder, literal, remembered, show_error
 
 _FILTER: Final = "who"
+_BARS_PX: Final = 545
+_STEPS_PX: Final = 410
 _EXAMPLE: Final = "patient_sex = 'F' and lvef_percent < 40"
 _INDEX_HELP: Final = (
     "Of those exams of a patient that fulfil the rest. From its day on patients are followed. "
@@ -156,7 +158,8 @@ def _index_rule() -> IndexRule:
 
 def _show_refusal(error: UsageError) -> None:
     """Say what is wrong with a filter; the columns that there are follow as a table."""
-    st.error(f"{literal(error.message[:1].upper() + error.message[1:])}.", icon=":material/error:")
+    told = error.message[:1].upper() + error.message[1:].rstrip(".!")
+    st.error(f"{literal(told)}.", icon=":material/error:")
     st.caption(
         f"Next step: correct the filter; it compares columns with values, such as `{_EXAMPLE}`"
     )
@@ -177,14 +180,14 @@ def show_attrition(cohort: CohortMembers) -> None:
         st.metric("Patients", f"{about['patients']:,}", width="content")
         if cohort.removed:
             st.metric("Deleted since", f"{cohort.removed:,}", width="content")
-    left, right = st.columns([3, 2], gap="medium")
-    with left:
+    row = st.container(horizontal=True)
+    with row.container(width=_BARS_PX):
         told = "; ".join(
             f"{row.step}: {row.studies:,} studies, {row.patients:,} patients"
             for row in steps.itertuples()
         )
         chart(attrition_figure(steps), alt=f"Who was left after each step. {told}", key="attrition")
-    with right:
+    with row.container(width=_STEPS_PX):
         st.dataframe(
             steps,
             hide_index=True,

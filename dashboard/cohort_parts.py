@@ -28,18 +28,13 @@ def bring() -> None:
 
 def offer_to_choose() -> None:
     """Draw the way to the filter."""
-    _offer("Choose one", ":material/filter_alt:", part="Choose")
+    _offer("Choose one", ":material/filter_alt:", "to choose", part="Choose")
 
 
-def offer_to_open(name: str) -> None:
-    """Draw the way to a saved cohort."""
-    _offer("Open it", ":material/folder_open:", part="Saved", name=name)
-
-
-def offer_to_compare(name: str) -> None:
+def offer_to_compare(name: str, *, key: str = "to compare") -> None:
     """Draw the way to a cohort beside everybody else."""
     icon = ":material/compare:"
-    _offer("Compare with everybody else", icon, part="Compare", cohorts=[name], rest=True)
+    _offer("Compare with everybody else", icon, key, part="Compare", cohorts=[name], rest=True)
 
 
 def saved(save: Callable[[], CohortMembers]) -> None:
@@ -51,12 +46,12 @@ def saved(save: Callable[[], CohortMembers]) -> None:
         return
     st.success(f"Saved as {literal(name)}.", icon=":material/check_circle:")
     with st.container(horizontal=True):
-        offer_to_open(name)
-        offer_to_compare(name)
+        _offer("Open it", ":material/folder_open:", "to open", part="Saved", name=name)
+        offer_to_compare(name, key="to compare what was saved")
 
 
-def _offer(label: str, icon: str, *, part: str, **wanted: object) -> None:
-    st.button(label, icon=icon, type="tertiary", on_click=_go, args=(part, wanted))
+def _offer(label: str, icon: str, key: str, *, part: str, **wanted: object) -> None:
+    st.button(label, key=key, icon=icon, type="tertiary", on_click=_go, args=(part, wanted))
 
 
 def _go(part: str, wanted: dict[str, object]) -> None:

@@ -57,8 +57,7 @@ def show_comparing(atlas: Atlas) -> None:
     show_characteristics(found)
     st.subheader("What became of them")
     show_comparison(found, survival=survival)
-    with st.container(horizontal=True):
-        offer_report(document, "cohorts")
+    offer_report(document, "cohorts")
 
 
 def _groups(names: list[str]) -> tuple[list[str], bool]:

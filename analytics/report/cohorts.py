@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analytics.balance import CONVENTION as CONVENTION
+from analytics.balance import CONVENTION as CONVENTION  # pages show it, too
 from analytics.balance import IMBALANCE, Balance
 from analytics.endpoints import Endpoint
 from analytics.report import survival_figures as figures
@@ -29,6 +29,8 @@ DIFFERENCES: Final = (
     f"Largest absolute SMD of each characteristic; filled from {IMBALANCE} on, the dashed line; a "
     "triangle is infinite."
 )
+_FAINT: Final = "rgba(136,136,136,0.2)"
+"""Of lines that lead the eye on light and dark alike."""
 _LONGEST_STEP: Final = 32
 """Letters beside a bar."""
 _LINES: Final = (
@@ -164,7 +166,7 @@ def differences_figure(balance: Balance) -> go.Figure:
     )
     figure.add_vline(x=IMBALANCE, line={"dash": "dash", "color": GREY})
     figure.update_xaxes(title="|SMD|", range=[0, 1.05 * edge])
-    figure.update_yaxes(showgrid=True, type="category")
+    figure.update_yaxes(showgrid=True, gridcolor=_FAINT, type="category")
     left = 40 + 7 * max(map(len, names), default=0)
     return styled(figure, height=110 + 24 * len(found), left=left)
 

@@ -13,6 +13,7 @@ from angioatlas.filters import ALIASES, filter_schema, filter_view, rows_where
 from angioatlas.study_view import exams_sql, study_view
 from core.errors import UsageError
 from core.schema import UID_COLUMN, Level
+from core.settings import Settings
 from store.predicate import kinds_of
 from store.sql import matching
 from tests.support.filtered_store import History
@@ -131,3 +132,24 @@ def test_what_is_no_predicate_is_refused_by_a_real_store(snapshot, level):
                 rows_where(snapshot, keys, text, level=level, encoder_id=SPACE)
             assert "lvef_percent" in refused.value.hint, (group, text)
             assert "commit_id" not in refused.value.hint
+
+
+def test_columns_of_a_cohort_are_those_that_a_predicate_may_name_but_for_identifiers(history):
+    columns = history.atlas.cohort_columns(encoder=SPACE).set_index("name")
+    with history.atlas.snapshot() as snapshot:
+        view = study_view(snapshot, encoder_id=SPACE)
+    kinds = kinds_of(view.schema)
+    assert {**columns["kind"], "study_uid": "text", "patient_id": "text"} == kinds
+    frame = view.to_pandas()[[*columns.index]]
+    assert columns["known"].tolist() == pytest.approx(frame.notna().mean().tolist())
+    assert 0 < columns["known"]["lvef_percent"] < columns["known"]["prox_lad_cto"] == 1
+    sexes = sorted(frame["patient_sex"].dropna().unique())
+    assert [*columns["values"]["patient_sex"]] == sexes
+    assert columns["values"]["n_videos"] == ()
+
+
+def test_an_empty_store_has_columns_of_which_nothing_is_known(tmp_path):
+    atlas = Atlas(new_store(tmp_path / "empty"), Settings(state_dir=tmp_path))
+    columns = atlas.cohort_columns()
+    assert {"study_date", "lvef_percent"} <= {*columns["name"]}
+    assert columns["known"].isna().all()

@@ -37,7 +37,7 @@ def page(state, open_store, monkeypatch):
     address = st.get_option("server.address")
     st.config.set_option("server.address", "127.0.0.1")
 
-    def show(store: Path, name: str, **choices: str) -> AppTest:
+    def show(store: Path, name: str, /, **choices: str) -> AppTest:
         monkeypatch.setenv("ANGIOATLAS_STORE", str(store))
         if open_store.get("path") != store:
             _close()
