@@ -18,6 +18,7 @@ from playwright.sync_api import Page
 from angioatlas.atlas import Atlas
 from angioatlas.demo import demo
 from angioatlas.demo_settings import SIMILAR_TO, DemoPlaces
+from angioatlas.demo_studies import MAP
 from core.settings import load_settings
 from tests.support.browser import WIDTH, chromium, settled, window
 from tests.support.explorer import explorer
@@ -25,7 +26,7 @@ from tests.support.explorer import explorer
 PAGES: Final = {
     "search": "?q={text}",
     "case": "case?study={study}",
-    "map": "map",
+    "map": "map?area={island}",
     "cohort": "cohort",
     "survival": "survival",
     "lvef": "lvef",
@@ -78,11 +79,16 @@ def small(png: bytes) -> bytes:
 
 
 def addresses(atlas: Atlas) -> dict[str, str]:
-    """Return by page what is looked at: the best hit, and who changed most."""
-    study = atlas.search(SIMILAR_TO, k=1).hits["study_uid"][0]
-    again = atlas.came_again()["study_uid"][0]
-    text = SIMILAR_TO.replace(" ", "+")
-    return {name: of.format(text=text, study=study, again=again) for name, of in PAGES.items()}
+    """Return by page what is looked at: the best hit, the largest island, who changed most."""
+    dots = atlas.map(MAP).dots
+    island = dots.loc[dots["cluster"] == 0, ["x", "y"]]
+    seen = {
+        "text": SIMILAR_TO.replace(" ", "+"),
+        "study": atlas.search(SIMILAR_TO, k=1).hits["study_uid"][0],
+        "island": "_".join(f"{at:.3f}" for at in [*island.min(), *island.max()]),
+        "again": atlas.came_again()["study_uid"][0],
+    }
+    return {name: of.format(**seen) for name, of in PAGES.items()}
 
 
 if __name__ == "__main__":

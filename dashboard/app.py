@@ -35,7 +35,11 @@ PAGES: Final = {
 }
 """By heading, the file of each page in `views/`, its name and its sign."""
 _ICON: Final = Path(__file__).with_name("icon.png")
-_ON_PRIMARY: Final = '<style>[data-testid="stBaseButton-primary"] { color: #0E151C }</style>'
+_ON_PRIMARY: Final = """<style>
+button[kind^="primary"], [data-testid="stMultiSelectTagsContainer"] [data-tag] {
+    color: #0E151C;
+}
+</style>"""
 """Streamlit writes white on them, which nobody can read on the light blue of the dark theme."""
 
 

@@ -9,15 +9,16 @@ from tests.support.browser import settled, window
 
 STATES = (
     "?q=left+main+stenosis,+EF+%3C+60",
-    "case",
     "case?study={study}",
     "map",
+    "map?area=-9_-9_0_9",
     "cohort",
     "survival",
     "lvef",
     "progression",
     "operations",
     "operations?part=Indexes",
+    "cohort?part=Compare",
 )
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from angioatlas.atlas import Atlas
+from angioatlas.phantom_mini import SHIPPED
+from angioatlas.reference_queries import REFERENCE_QUERIES
+from benchmarks.live_store import large_store
 from core.ids import KeptIdentity
+from embedder.encoders.registry import load_text_encoder
 from store.store import Store
 from tests.support.survival_store import survival_store
 
@@ -51,3 +57,27 @@ def test_an_exam_without_labels_is_shown_as_far_as_it_goes(page, stores, store, 
     assert len(words(app)) > 3
     if app.error:
         assert any("Next step: " in each for each in words(app)), words(app)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A store of 100,000 studies, and one of them."""
+    folder = tmp_path_factory.mktemp("large") / "atlas"
+    reader = load_text_encoder(SHIPPED, device="cpu")
+    large_store(folder, 100_000, reader.encoder_id, reader.encode(REFERENCE_QUERIES))
+    return folder, Atlas.open(folder).page("study", limit=1).rows[0]["study_uid"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_thousand_studies_are_shown_without_a_wait(page, large):
+    folder, uid = large
+    choices = {"search": {"q": "calcified LAD"}, "case": {"study": uid}}
+    seconds = {}
+    for turn in ("first", "again"):
+        for name in PAGES:
+            began = time.perf_counter()
+            page(folder, name, **choices.get(name, {}))
+            seconds[name, turn] = round(time.perf_counter() - began, 2)
+    print(seconds)  # noqa: T201
+    assert max(each for (_, turn), each in seconds.items() if turn == "again") < 10
