@@ -179,7 +179,7 @@ def test_who_is_drawn_round_on_the_map_becomes_a_cohort_with_its_outcomes(at, ex
 
 
 def test_a_link_opens_the_same_search(at, page):
-    first = at("?q=calcified+LAD&level=video&k=12&one=true")
+    first = at("?q=calcified+LAD&level=Single+cines&k=12&one=true")
     settled(first)
     scores = first.locator("[class*='st-key-hit-']").all_inner_texts()
     assert len(scores) == 12
