@@ -125,30 +125,31 @@ class Question:
         parts += [part.words for part in self.parts if not (part.read or part.ranks)]
         return ", ".join(parts)
 
-    def without(self, numbers: Collection[int]) -> Question:
+    def without(self, words: Collection[str]) -> Question:
         """Return the question without some parts: they neither rank nor leave rows out.
 
         Parameters
         ----------
-        numbers : collection of int
-            Places in `parts`, from 0.
+        words : collection of str
+            The `words` of those parts.
 
         Raises
         ------
         UsageError
             There is no such part, or nothing is left to rank by.
         """
-        if not numbers:
+        if not words:
             return self
-        unknown = sorted(set(numbers) - {*range(len(self.parts))})
-        if unknown:
+        there = list(dict.fromkeys(part.words for part in self.parts))
+        unknown = next((each for each in words if each not in there), None)
+        if unknown is not None:
             raise UsageError(
-                f"the text was read as {len(self.parts)} parts; there is no part {unknown[0]}",
-                "parts are counted from 0",
+                f"the text was not read with a part {unknown!r}",
+                f"its parts are {', '.join(map(repr, there))}",
             )
         parts = tuple(
-            replace(part, ranks=None, where=None, typed="") if number in numbers else part
-            for number, part in enumerate(self.parts)
+            replace(part, ranks=None, where=None, typed="") if part.words in words else part
+            for part in self.parts
         )
         left = replace(self, parts=parts)
         if not left.prompts:
@@ -305,7 +306,7 @@ def read(
     uids: pa.ChunkedArray,
     *,
     plain: bool = False,
-    without: Collection[int] = (),
+    without: Collection[str] = (),
 ) -> Read:
     """Read a text as a search does.
 
@@ -317,8 +318,8 @@ def read(
         Of the rows that are searched.
     plain : bool
         Take it as it is.
-    without : collection of int
-        Parts of the question that are not used; see `Question.without`.
+    without : collection of str
+        Words of parts that are not used; see `Question.without`.
     """
     every = np.ones(len(uids), bool)
     if plain:

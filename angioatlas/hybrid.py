@@ -41,7 +41,7 @@ def search(
     encoder_id: str,
     wanted: Wanted,
     plain: bool = False,
-    without: Collection[int] = (),
+    without: Collection[str] = (),
 ) -> Found:
     """Rank studies by a text and their vectors, by its words and their reports, and fuse the two.
 

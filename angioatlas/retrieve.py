@@ -95,7 +95,7 @@ def search(
     reader: TextEmbedder,
     wanted: Wanted,
     plain: bool = False,
-    without: Collection[int] = (),
+    without: Collection[str] = (),
 ) -> Found:
     """Rank what is visible in a snapshot by its similarity to a text.
 
@@ -110,8 +110,8 @@ def search(
     wanted : Wanted
     plain : bool
         Take the text as it is, instead of reading its clinical words; see `angioatlas.clinical`.
-    without : collection of int
-        Parts of what was read that are not used; see `angioatlas.clinical.Question.without`.
+    without : collection of str
+        Words of parts that are not used; see `angioatlas.clinical.Question.without`.
 
     Raises
     ------

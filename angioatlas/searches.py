@@ -127,7 +127,7 @@ class Searches(CohortStudies, Closing):
         k: int = 10,
         where: str | None = None,
         plain: bool = False,
-        without: Collection[int] = (),
+        without: Collection[str] = (),
         encoder: str | None = None,
         reports: bool = False,
         score: StudyScore | str = StudyScore.AUTO,
@@ -149,9 +149,8 @@ class Searches(CohortStudies, Closing):
         plain : bool
             Take the text as it is.  By default its clinical words are read: what was understood is
             the `question` of the answer; see `angioatlas.clinical`.
-        without : collection of int
-            Parts of that question, counted from 0, that are not used: so what was understood is
-            corrected.
+        without : collection of str
+            Words of parts of that question that are not used: so what was understood is corrected.
         encoder : str, optional
             Needed when the store holds vectors of several encoders.
         reports : bool

@@ -33,6 +33,10 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, max=10_000, help="Hits to return.")] = 10,
     where: WhereOption = None,
     plain: Annotated[bool, typer.Option("--plain", help="Take the text as it is.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="WORDS", help="Words read as a part that is not to be."),
+    ] = None,
     score: ScoreOption = StudyScore.AUTO,
     one_per_patient: OnePerPatientOption = False,
     why: WhyOption = False,
@@ -67,6 +71,7 @@ def search(
         k=k,
         where=where,
         plain=plain,
+        without=without or (),
         encoder=encoder,
         reports=reports,
         score=score,

@@ -53,9 +53,9 @@ def show_comparing(atlas: Atlas) -> None:
                 )
             ),
         )
-    st.subheader("Who they are")
+    st.header("Who they are")
     show_characteristics(found)
-    st.subheader("What became of them")
+    st.header("What became of them")
     show_comparison(found, survival=survival)
     offer_report(document, "cohorts")
 

@@ -98,7 +98,7 @@ def show_models(
         What only its kind tells, in words.
     kind : str
     """
-    st.subheader("Saved models")
+    st.header("Saved models")
     if models.empty:
         st.info("No model is saved yet.", icon=":material/inventory_2:")
         st.caption("Next step: fit one above, and save it.")

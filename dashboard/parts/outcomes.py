@@ -168,7 +168,7 @@ def _show_curves(found: Comparison | CohortOutcomes, survival: bool) -> None:
 
 def show_alike(atlas: Atlas, uid: str) -> None:
     """Draw what became of the patients who are most similar to the one of an exam."""
-    st.subheader("What became of patients most like one")
+    st.header("What became of patients most like one")
     st.caption(f"Like study `{literal(uid)}`")
     with st.container(horizontal=True):
         st.page_link(

@@ -53,7 +53,7 @@ def show_section(section: Section, *, alt: str, key: str) -> None:
     key : str
         One for each section on a page.
     """
-    st.subheader(section.title)
+    st.header(section.title)
     show_blocks(section.blocks, alt=alt, key=key)
 
 

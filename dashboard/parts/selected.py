@@ -117,7 +117,7 @@ def _offer_to_save(atlas: Atlas, studies: tuple[str, ...]) -> None:
 
 def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
     """Show what became of the selected patients beside everybody else, and how they differ."""
-    st.subheader("What became of them")
+    st.header("What became of them")
     st.caption("Beside everybody else in the store, each patient by the first exam that counts.")
     with st.container(border=True, key="question"):
         left, middle, right = st.columns(3)
@@ -142,7 +142,7 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
         show_error(error)
         return
     show_comparison(found, survival=survival)
-    st.subheader("How they differ")
+    st.header("How they differ")
     st.caption("At the exam that counts. They were selected by their pictures: no cause is told.")
     show_characteristics(found)
     offer_report(document, "lasso")
@@ -150,7 +150,7 @@ def show_fate(atlas: Atlas, cohort: CohortMembers) -> None:
 
 def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:
     """Show the selected exams: all as a table, some with a cine."""
-    st.subheader("The selected exams")
+    st.header("The selected exams")
     with st.spinner("Reading the exams …"):
         rows = remembered(atlas, ("exams drawn round", studies), lambda: _rows(atlas, studies))
     if len(rows) < len(studies):

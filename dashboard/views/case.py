@@ -134,7 +134,7 @@ def _lvef(known: Timeline, study_uid: str) -> float | None:
 
 
 def _place_cines(atlas: Atlas, study_uid: str) -> list[Place]:
-    st.subheader("Cines")
+    st.header("Cines")
     videos = atlas.videos_of_study(study_uid)
     videos.sort(key=lambda each: (each["series_time"] or "~", each["instance_number"] or 0))
     places = []
@@ -162,7 +162,7 @@ def _in_words(video: dict[str, Any]) -> str:
 
 
 def _show_findings(atlas: Atlas, study_uid: str, known: Timeline) -> None:
-    st.subheader("Findings")
+    st.header("Findings")
     sources = {"Read by the encoder's heads": _of_heads(atlas, study_uid)}
     sources["Measured"] = _measured(known, study_uid)
     there = {name: each for name, each in sources.items() if each}
@@ -232,7 +232,7 @@ def _table(sources: dict[str, dict[str, Segment]]) -> pd.DataFrame:
 
 
 def _ask_similar(atlas: Atlas, study_uid: str) -> list[Place]:
-    st.subheader("Similar cases")
+    st.header("Similar cases")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         k = st.selectbox("Cases", (3, 5, 10, 20), index=1, key="k", bind="query-params", width=90)
         where = st.text_input(

@@ -113,7 +113,7 @@ def _show_result(atlas: Atlas, result: LvefResult, document: Document) -> None:
         )
     ]
     verdict = study.first
-    st.subheader("How good the predictions are")
+    st.header("How good the predictions are")
     st.markdown(
         f"{verdict.rows:,} exams of {verdict.patients:,} patients. All figures are of people whom "
         "the models had not seen."
@@ -188,7 +188,7 @@ def _figures(verdict: Any, row: Any) -> list[Figure]:
 def _show_exam(atlas: Atlas, uid: str) -> None:
     """Show what a saved model says of one exam."""
     with st.container(border=True, key="exam"):
-        st.subheader("What a saved model says of one exam")
+        st.header("What a saved model says of one exam")
         st.caption(f"Study `{literal(uid)}`")
         with st.container(horizontal=True):
             st.page_link(

@@ -100,7 +100,7 @@ def _reasons(reasons: pd.DataFrame) -> go.Figure:
 
 def _show_quarantine(atlas: Atlas) -> None:
     rows = remembered(atlas, "quarantine", atlas.quarantine)
-    st.subheader("Quarantined")
+    st.header("Quarantined")
     if rows.empty:
         st.caption("Nothing is quarantined.")
         return
@@ -130,7 +130,7 @@ def _show_runs(atlas: Atlas) -> None:
             icon=":material/edit:",
         )
     runs = remembered(atlas, "runs", atlas.runs)
-    st.subheader("Runs")
+    st.header("Runs")
     if runs.empty:
         st.caption("No run yet. Next step: `angioatlas embed FOLDER --store STORE`")
     else:
@@ -148,7 +148,7 @@ def _show_runs(atlas: Atlas) -> None:
             },
         )
         st.caption("How many inputs stand where a run put them: a later run may decide anew.")
-    st.subheader("Store versions that can be read")
+    st.header("Store versions that can be read")
     versions = remembered(atlas, "versions", atlas.versions)
     st.dataframe(
         pd.DataFrame(versions, columns=["version", "kind", "created_at", "run_id", "encoder_id"]),
@@ -187,7 +187,7 @@ def _show_indexes(atlas: Atlas) -> None:
                 "disk_mb": "Disk, MB",
             },
         )
-    st.subheader("Held against a full scan")
+    st.header("Held against a full scan")
     st.caption("Recall of the searches as they are answered now, filtered and not, and their time.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         level = st.selectbox(
@@ -248,7 +248,7 @@ def _show_judgements(atlas: Atlas) -> None:
         st.dataframe(found.table, hide_index=True, column_config=_MEASURES)
         for note in found.notes:
             st.caption(literal(note))
-    st.subheader("What was said")
+    st.header("What was said")
     shown = ["query", "relevance", "level", "rank", "score", "uid", "created_at"]
     st.dataframe(judgements[shown], hide_index=True, column_config=_SAID)
 

@@ -134,7 +134,7 @@ def _patient(atlas: Atlas, uid: str) -> None:
         st.info(literal(told.not_told[:1].upper() + told.not_told[1:]) + ".")
         st.caption("Next step: `angioatlas embed FOLDER --store STORE` with more dated exams")
     pairs = told.pairs
-    st.subheader("Course")
+    st.header("Course")
     chart(course(found.dated, told.exams, pairs), alt=_course_alt(found), key="course")
     if told.floor is not None:
         st.caption(
@@ -145,7 +145,7 @@ def _patient(atlas: Atlas, uid: str) -> None:
     if len(pairs):
         _pairs(pairs)
     if told.axes and len(told.exams) > 1:
-        st.subheader("Trajectory")
+        st.header("Trajectory")
         chart(
             trajectory(told.exams, told.axes, found.dated),
             alt=f"Where {len(told.exams)} exams stand along {', '.join(told.axes)}.",
@@ -155,7 +155,7 @@ def _patient(atlas: Atlas, uid: str) -> None:
     for each in told.notes:
         st.caption(literal(f"{each[:1].upper()}{each[1:]}."))
     if len(told.exams) > 1:
-        st.subheader("Exams side by side")
+        st.header("Exams side by side")
         show_side_by_side(atlas, told.exams)
     offer_report(found.document(), "patient-progression")
 

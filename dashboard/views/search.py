@@ -57,7 +57,7 @@ def show(atlas: Atlas) -> None:
     if not (text and text.strip()):
         _invite()
         return
-    without = _without()
+    without = _without(text)
     asked: dict[str, Any] = {**wanted, "level": level, "without": without}
     try:
         with st.spinner("Searching …"):
@@ -119,13 +119,19 @@ def _use_all() -> None:
     st.query_params.pop(_WITHOUT, None)
 
 
-def _without() -> tuple[int, ...]:
-    """Return the parts of what was read that are switched off, as the address has them."""
-    given = st.query_params.get(_WITHOUT, "").split()
-    return tuple(sorted({int(each) for each in given if each.isdecimal()}))
+def _without(text: str) -> tuple[str, ...]:
+    """Return the words of the parts that are switched off, as the address has them.
+
+    Of those of another text nothing is left.
+    """
+    given = st.query_params.get_all(_WITHOUT)
+    kept = [each for each in given if each in text]
+    if kept != given:
+        st.query_params[_WITHOUT] = kept
+    return tuple(kept)
 
 
-def _show_reading(found: Found, without: tuple[int, ...]) -> None:
+def _show_reading(found: Found, without: tuple[str, ...]) -> None:
     """Show how the text was read; what was read wrongly is switched off, or becomes a filter."""
     question = found.question
     if found.note:
@@ -135,19 +141,19 @@ def _show_reading(found: Found, without: tuple[int, ...]) -> None:
     with st.container(border=True, key="reading"):
         st.markdown("**Read as**")
         for number, part in enumerate(question.parts):
-            _show_part(number, part, off=number in without)
+            _show_part(number, part, off=part.words in without)
         for note in question.notes:
             st.caption(literal(note))
 
 
 def _show_part(number: int, part: Part, *, off: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
+        key = f"part {number} {part.words}"
         st.toggle(
             f"{literal(part.words)} → {literal(part.read or 'not understood')}",
             value=not off,
-            key=f"part {number} {part.words}",
-            on_change=_switch,
-            args=(number,),
+            key=key,
+            on_change=lambda: _switch(part.words, on=st.session_state[key]),
         )
         st.markdown(f":gray[{'not used' if off else _use(part)}]")
         if part.where:
@@ -157,7 +163,7 @@ def _show_part(number: int, part: Part, *, off: bool) -> None:
                 "Edit as filter",
                 key=f"edit {number}",
                 on_click=_to_filter,
-                args=(number, part.where),
+                args=(part.words, part.where),
                 type="tertiary",
                 icon=":material/edit:",
             )
@@ -169,19 +175,17 @@ def _use(part: Part) -> str:
     return " and ".join(told) or "not used"
 
 
-def _switch(number: int) -> None:
-    off = {*_without()} ^ {number}
-    if off:
-        st.query_params[_WITHOUT] = " ".join(map(str, sorted(off)))
-    else:
-        del st.query_params[_WITHOUT]
+def _switch(words: str, *, on: bool) -> None:
+    """Use a part, or do not; said twice it is the same, since Streamlit may say so twice."""
+    others = [each for each in st.query_params.get_all(_WITHOUT) if each != words]
+    st.query_params[_WITHOUT] = others if on else [*others, words]
 
 
-def _to_filter(number: int, where: str) -> None:
+def _to_filter(words: str, where: str) -> None:
     """Let a predicate that was read be edited: the filter has it, the text no more."""
     own = st.session_state.get("where") or ""
     st.session_state["where"] = f"({own}) and {where}" if own else where
-    _switch(number)
+    _switch(words, on=False)
 
 
 def _show_hits(atlas: Atlas, found: Found) -> None:

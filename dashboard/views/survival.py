@@ -105,7 +105,7 @@ def _show_result(atlas: Atlas, result: SurvivalResult, document: Document) -> No
     study = result.study
     rows = [(row["predictors"], _figures(row)) for _, row in study.summary().iterrows()]
     verdict = study.first
-    st.subheader("How good the predictions are")
+    st.header("How good the predictions are")
     st.markdown(
         f"{verdict.subjects:,} exams of {verdict.patients:,} patients, {verdict.events:,} events, "
         f"{verdict.competing:,} competing events. All figures are of people whom the models had "

@@ -66,7 +66,7 @@ def test_who_writes_or_died_is_told(page, store):
 
 def test_an_index_is_held_against_a_full_scan(page, store):
     app = page(store, "operations", part=INDEXES)
-    assert any("Held against" in each.value for each in app.subheader)
+    assert any("Held against" in each.value for each in app.header)
     (measure,) = [each for each in app.button if each.label == "Measure"]
     measure.click().run()
     table = app.dataframe[-1].value

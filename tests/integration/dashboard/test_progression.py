@@ -73,7 +73,7 @@ def test_a_link_to_a_patient_leads_there_from_a_population(page, store):
     app.query_params["study"] = Atlas.open(store).came_again()["study_uid"][0]
     app.run()
     assert not app.exception
-    assert "Exams side by side" in [each.value for each in app.subheader]
+    assert "Exams side by side" in [each.value for each in app.header]
 
 
 def test_a_population_has_the_numbers_of_the_command(page, store, clean_environment):

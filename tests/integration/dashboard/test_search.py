@@ -56,7 +56,7 @@ def test_a_part_is_switched_off_and_on_again(page, store):
     assert ef.value is True
     ef.set_value(False).run()
     assert len(scores(app)) == 6
-    assert app.query_params["without"] == "1"
+    assert app.query_params["without"] == "EF < 40"
     (ef,) = [each for each in app.toggle if each.label.startswith("EF")]
     assert ef.value is False
     ef.set_value(True).run()
@@ -65,13 +65,17 @@ def test_a_part_is_switched_off_and_on_again(page, store):
 
 
 def test_a_link_switches_it_off_too(page, store):
-    assert len(scores(page(store, "search", q=TEXT, without="1"))) == 6
-    # What is no number in an address is not used.
-    assert len(scores(page(store, "search", q=TEXT, without="x -1"))) == 3
+    assert len(scores(page(store, "search", q=TEXT, without="EF < 40"))) == 6
+
+
+def test_what_was_switched_off_in_another_text_is_forgotten(page, store):
+    app = page(store, "search", q=TEXT, without="calcified RCA")
+    assert len(scores(app)) == 3
+    assert "without" not in app.query_params
 
 
 def test_what_is_left_to_rank_by_nothing_can_be_put_back(page, store):
-    app = page(store, "search", q=TEXT, without="0")
+    app = page(store, "search", q=TEXT, without="LAD occlusion")
     assert "nothing of the text is left" in app.error[0].value.lower()
     (button,) = [each for each in app.button if each.label == "Use all of it again"]
     button.click().run()
