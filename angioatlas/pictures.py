@@ -112,6 +112,11 @@ class Pictures(CohortStudies):
         """
         return self._picture("jpg", sop_uid, height)
 
+    def prepare_pictures(self) -> None:
+        """Start what draws pictures, so that the first one is as quick as the next."""
+        with self._drawing:
+            self._workshop.ready()
+
     def _picture(self, kind: Kind, sop_uid: str, height: int | None) -> Path:
         if height is not None and height < LEAST_HEIGHT:
             raise UsageError(f"a height of {height}, expected {LEAST_HEIGHT} or more")

@@ -49,7 +49,7 @@ class Workshop:
             When the worker cannot be started.
         """
         try:
-            ((_, result),) = self._ready().map(draw, [drawing], fallback=Code.DECODE_FAILED)
+            ((_, result),) = self.ready().map(draw, [drawing], fallback=Code.DECODE_FAILED)
         except GuardError:
             self.close()  # the next picture gets a new one
             raise
@@ -63,7 +63,14 @@ class Workshop:
         self._pool = None
         self._open.close()
 
-    def _ready(self) -> GuardedPool:
+    def ready(self) -> GuardedPool:
+        """Return the worker, which is started unless it is there.
+
+        Raises
+        ------
+        GuardError
+            When it cannot be started.
+        """
         if self._pool is None:
             pool = GuardedPool(
                 1,

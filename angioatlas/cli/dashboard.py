@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import tomllib
@@ -19,8 +18,8 @@ from core.addresses import is_loopback
 from core.errors import UsageError
 from core.settings import Settings
 
-_PACKAGE: Final = "dashboard"
-"""Found, not imported: imports go from the explorer to the Atlas and its commands, not back."""
+_SERVER: Final = "dashboard.serve"
+"""Named, not imported: imports go from the explorer to the Atlas and its commands, not back."""
 _LOGIN: Final = ("redirect_uri", "cookie_secret", "client_id", "server_metadata_url")
 _LEAST_SECRET: Final = 32
 _HINT: Final = "docs/explorer.md shows a whole file"
@@ -86,17 +85,10 @@ def dashboard(
     os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
     words = [f"--{name}={value}" for name, value in options.items()]
     words += [f"--server.allowedHosts={name}" for name in dict.fromkeys(hosts)]
-    command = [sys.executable, "-m", "streamlit", "run", str(_app()), *words]
+    command = [sys.executable, "-m", _SERVER, *words]
     sys.stdout.flush()
     # In place of this process, so that signals reach the one that serves.
     os.execv(sys.executable, command)
-
-
-def _app() -> Path:
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise UsageError("the explorer is not installed", "pip install angioatlas")
-    return Path(found.origin).with_name("app.py")
 
 
 def _checked(login: Path, settings: Settings) -> str:

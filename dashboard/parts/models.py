@@ -112,7 +112,7 @@ def show_models(
 
 def _card(model: ModelFacts, about: Callable[[ModelFacts], Mapping[str, str]], kind: str) -> None:
     with st.container(border=True, key="model-card"):
-        st.markdown(f"#### {literal(model.name)}")
+        st.markdown(f"### {literal(model.name)}")
         told = {**about(model), **_common(model)}
         for label, words in told.items():
             left, right = st.columns((1, 4))

@@ -67,7 +67,7 @@ def show_selected(atlas: Atlas, studies: tuple[str, ...], cohort: CohortMembers)
     """
     patients = len(cohort.members)
     st.markdown(
-        f"### {_count(len(studies), 'exam')} of {_count(patients, 'patient')}", width="content"
+        f"## {_count(len(studies), 'exam')} of {_count(patients, 'patient')}", width="content"
     )
     if len(studies) > patients:
         st.caption("As a cohort: the first of the selected exams of each patient.")

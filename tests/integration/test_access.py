@@ -129,7 +129,9 @@ def test_what_a_scope_does_not_allow_is_refused_and_on_record(atlas, tmp_path, n
 def test_every_use_case_asks_for_a_scope(atlas):
     """Nobody without a scope gets anything from any method that there is."""
     nobody = atlas.acting_as(somebody())
-    no_use_cases = {"open", "embed_into", "acting_as", "snapshot", "follow", "close"}
+    no_use_cases = {
+        *("open", "embed_into", "acting_as", "snapshot", "follow", "prepare_pictures", "close"),
+    }
     names = {
         name
         for name, method in inspect.getmembers(Atlas, callable)

@@ -140,7 +140,7 @@ def test_a_real_cine_keeps_its_frames_its_rate_and_its_looks(archive):
 def test_a_file_that_takes_too_long_costs_no_more_than_that(archive, monkeypatch):
     archive.atlas.thumbnail(UIDS["seen"])
     with monkeypatch.context() as hurried:
-        hurried.setattr(archive.atlas._workshop._ready(), "seconds", 0.005)
+        hurried.setattr(archive.atlas._workshop.ready(), "seconds", 0.005)
         with pytest.raises(SourceError, match=r"no result within 0\.005 seconds") as refused:
             archive.atlas.cine(archive.real, height=500)
     assert refused.value.hint == "raise limits.decode_seconds"
