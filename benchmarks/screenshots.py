@@ -28,15 +28,17 @@ PAGES: Final = {
     "case": "case?study={study}",
     "map": "map?area={island}",
     "cohort": "cohort",
-    "survival": "survival",
+    "survival": "survival?part=Model&kind=components",
     "lvef": "lvef",
     "progression": "progression?study={again}",
     "operations": "operations",
 }
 """By the name of the picture, the address of what is seen on it."""
+_BEGUN_BY: Final = {"survival": "Fit and judge", "lvef": "Fit and judge"}
+"""The button that is pressed first, of pages that show nothing long before they are asked."""
 TALLEST: Final = 2200
 """Pixels; what is below is left out."""
-LARGEST: Final = 300_000
+LARGEST: Final = 400_000
 """Bytes of a picture."""
 _HEIGHT: Final = "document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight"
 _STILL: Final = """async () => {
@@ -50,11 +52,15 @@ _STILL: Final = """async () => {
 }"""
 
 
-def take(page: Page, address: str) -> bytes:
+def take(page: Page, address: str, button: str | None) -> bytes:
     """Return a PNG of a page from top to bottom, when nothing on it moves any more."""
     page.set_viewport_size({"width": WIDTH, "height": 1000})
     page.goto(address)
     settled(page, seconds=120)
+    if button is not None:
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name="Report (HTML)").wait_for(timeout=300_000)
+        settled(page, seconds=120)
     page.wait_for_function(
         "[...document.querySelectorAll('video')].every(video => video.readyState >= 2)"
     )
@@ -67,7 +73,7 @@ def take(page: Page, address: str) -> bytes:
 
 def small(png: bytes) -> bytes:
     """Return a PNG with as many colours as it may have at `LARGEST` bytes."""
-    for colours in (256, 128, 64, 32):
+    for colours in (256, 128, 64):
         out = io.BytesIO()
         palette = (
             Image.open(io.BytesIO(png)).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
@@ -79,9 +85,11 @@ def small(png: bytes) -> bytes:
 
 
 def addresses(atlas: Atlas) -> dict[str, str]:
-    """Return by page what is looked at: the best hit, the largest island, who changed most."""
-    dots = atlas.map(MAP).dots
-    island = dots.loc[dots["cluster"] == 0, ["x", "y"]]
+    """Return by page what is looked at: a best hit, an island of weak hearts, who changed most."""
+    shown = atlas.map(MAP)
+    weak = shown.islands[shown.islands["finding"].str.startswith("LVEF")]
+    number = weak.sort_values("share")["cluster"].iloc[-1] if len(weak) else 0
+    island = shown.dots.loc[shown.dots["cluster"] == number, ["x", "y"]]
     seen = {
         "text": SIMILAR_TO.replace(" ", "+"),
         "study": atlas.search(SIMILAR_TO, k=1).hits["study_uid"][0],
@@ -109,5 +117,7 @@ if __name__ == "__main__":
             with window(browser, scheme=scheme) as page:
                 for name in given.only:
                     file = given.out / f"explorer-{name}-{scheme}.png"
-                    file.write_bytes(small(take(page, f"{address}/{looked_at[name]}")))
+                    file.write_bytes(
+                        small(take(page, f"{address}/{looked_at[name]}", _BEGUN_BY.get(name)))
+                    )
                     print(file, file.stat().st_size)

@@ -11,6 +11,7 @@ from analytics.lvef.validation import Verdict
 from analytics.report.style import COLOURS, DASHES, GREY, styled
 from analytics.roc import curve
 
+_FEW = 500
 _MOST_DOTS = 4000
 """More than this are not drawn: a page stays small, and nobody sees them."""
 
@@ -30,7 +31,7 @@ def scatter(verdict: Verdict, *, unit: str) -> go.Figure:
         y=seen.measured[shown],
         mode="markers",
         name="exams",
-        marker={"color": COLOURS[0], "size": 4, "opacity": 0.35},
+        marker={"color": COLOURS[0], **_dots(len(shown))},
     )
     figure.add_scatter(
         x=groups["predicted"],
@@ -61,7 +62,7 @@ def bland_altman(verdict: Verdict, *, unit: str) -> go.Figure:
         y=(seen.predicted - seen.measured)[shown].round(1),
         mode="markers",
         showlegend=False,
-        marker={"color": COLOURS[0], "size": 4, "opacity": 0.35},
+        marker={"color": COLOURS[0], **_dots(len(shown))},
     )
     for name, dash in (("bias", "solid"), ("lower", "dash"), ("upper", "dash")):
         at = float(verdict.measure(name)["estimate"])
@@ -97,6 +98,11 @@ def roc(verdicts: Mapping[str, Verdict], threshold: float) -> go.Figure:
     figure.update_xaxes(title="1 − specificity", range=[0, 1])
     figure.update_yaxes(title="sensitivity", range=[0, 1.01])
     return styled(figure)
+
+
+def _dots(count: int) -> dict[str, float]:
+    """Return how large and how dense dots are, so that a few are seen and many are told apart."""
+    return {"size": 7, "opacity": 0.6} if count <= _FEW else {"size": 4, "opacity": 0.35}
 
 
 def _shown(count: int) -> np.ndarray:

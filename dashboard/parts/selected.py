@@ -93,8 +93,10 @@ def _count(number: int, what: str) -> str:
 def _offer_to_save(atlas: Atlas, studies: tuple[str, ...]) -> None:
     if not atlas.principal.allows(Scope.WRITE):
         return
+    # One that was saved in stays open; with another key it is a new one, and closed.
+    of, saved_as = st.session_state.get(_SAVED, (None, ""))
     with (
-        st.popover("Save as cohort", icon=":material/save:", type="primary"),
+        st.popover("Save as cohort", icon=":material/save:", type="primary", key=f"as {saved_as}"),
         st.form("save cohort", border=False),
     ):
         name = st.text_input("Name", placeholder="island-1")
@@ -105,7 +107,7 @@ def _offer_to_save(atlas: Atlas, studies: tuple[str, ...]) -> None:
                 show_error(error)
             else:
                 st.session_state[_SAVED] = (studies, saved.name)
-    of, saved_as = st.session_state.get(_SAVED, (None, ""))
+                st.rerun()
     if of == studies:
         st.page_link(
             "views/cohort.py",

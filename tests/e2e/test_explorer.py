@@ -161,7 +161,6 @@ def test_who_is_drawn_round_on_the_map_becomes_a_cohort_with_its_outcomes(at, ex
     page.get_by_label("Name").fill("island-1")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("link", name="Saved as island-1").wait_for()
-    page.keyboard.press("Escape")
     told = as_json(
         explored.home, "cohort", "compare", "island-1", "--rest", "--store", explored.store
     )
