@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,8 @@ def page(state, open_store, monkeypatch):
     monkeypatch.setenv("ANGIOATLAS_STATE_DIR", str(state))
     address = st.get_option("server.address")
     st.config.set_option("server.address", "127.0.0.1")
+    # Streamlit calls a page the main module, which processes that are started later would run.
+    main = sys.modules["__main__"]
 
     def show(store: Path, name: str, /, **choices: str) -> AppTest:
         monkeypatch.setenv("ANGIOATLAS_STORE", str(store))
@@ -60,6 +63,7 @@ def page(state, open_store, monkeypatch):
         return app
 
     yield show
+    sys.modules["__main__"] = main
     st.config.set_option("server.address", address)
 
 
