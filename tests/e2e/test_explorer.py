@@ -11,6 +11,7 @@ import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from angioatlas.maps.areas import areas_of_word
 from tests.support.browser import settled, window
@@ -75,8 +76,8 @@ def playing(page, video):
 
 def test_a_search_shows_ranked_cases_that_play_and_says_what_the_command_line_says(at, explored):
     page = at()
-    assert page.get_by_text("Research use only").first.is_visible()
-    assert page.get_by_text("Encoder phantom-mini-").first.is_visible()
+    page.get_by_text("Research use only").first.wait_for()
+    page.get_by_text("Encoder phantom-mini-").first.wait_for()
     ask(page, ASKED)
     settled(page)
     told = as_json(explored.home, "search", ASKED, "-k", 8, "--store", explored.store)
@@ -85,11 +86,11 @@ def test_a_search_shows_ranked_cases_that_play_and_says_what_the_command_line_sa
         card = hit(page, row["rank"])
         assert f"{row['score']:.3f}" in card.inner_text().split()
         assert study_of(card.get_by_role("link", name="Open case")) == row["study_uid"]
-    assert page.locator("video").count() == 8
+    expect(page.locator("video")).to_have_count(8)
     playing(page, hit(page, 1).locator("video"))
     playing(page, hit(page, 8).locator("video"))
     (read,) = told["parse"]["parts"]
-    assert page.get_by_text(f"{read['words']} → {read['read']}").is_visible()
+    page.get_by_text(f"{read['words']} → {read['read']}").wait_for()
 
 
 def test_a_hit_is_opened_beside_its_like_and_followed_through_its_exams(at, explored):
@@ -108,8 +109,8 @@ def test_a_hit_is_opened_beside_its_like_and_followed_through_its_exams(at, expl
         assert study_of(card.get_by_role("link", name="Open case")) == row["study_uid"]
         best = max(row["why"]["matched"], key=lambda each: each["contribution"])
         assert f"This hit · {best['view']}" in card.inner_text()
-        assert card.get_by_text("Why it matched").is_visible()
-        assert card.locator("video").count() == 2
+        card.get_by_text("Why it matched").wait_for()
+        expect(card.locator("video")).to_have_count(2)
     playing(page, page.locator(".st-key-similar-1 video").first)
     playing(page, page.locator(".st-key-similar-1 video").last)
 
@@ -120,7 +121,7 @@ def test_a_hit_is_opened_beside_its_like_and_followed_through_its_exams(at, expl
     assert told["changes"]
     for change in told["changes"]:
         words = f"change of {change['score']:.2f} {'beyond' if change['beyond'] else 'within'}"
-        assert page.locator(f"[aria-label*='{words}']").count() == 1
+        expect(page.locator(f"[aria-label*='{words}']")).to_have_count(1)
     playing(page, page.locator("video").first)
 
 
@@ -155,7 +156,7 @@ def test_who_is_drawn_round_on_the_map_becomes_a_cohort_with_its_outcomes(at, ex
     assert inside == set(atlas.studies_on_map(MAP, areas_of_word(area)))
     assert 0 < len(inside) < len(dots)
     cohort = atlas.choose_cohort(members=[*inside])
-    assert page.get_by_text(f"{len(inside)} exams of {len(cohort.members)} patients").is_visible()
+    page.get_by_text(f"{len(inside)} exams of {len(cohort.members)} patients").wait_for()
 
     page.get_by_role("button", name="Save as cohort").click()
     page.get_by_label("Name").fill("island-1")
@@ -165,8 +166,8 @@ def test_who_is_drawn_round_on_the_map_becomes_a_cohort_with_its_outcomes(at, ex
         explored.home, "cohort", "compare", "island-1", "--rest", "--store", explored.store
     )
     test = told["outcomes"]["log_rank"]
-    assert page.get_by_text(f"chi² {test['chi2']:.2f}").is_visible()
-    assert page.get_by_text(f"p = {test['p']:.3f}").is_visible()
+    page.get_by_text(f"chi² {test['chi2']:.2f}").wait_for()
+    page.get_by_text(f"p = {test['p']:.3f}").wait_for()
     numbers = page.locator(".st-key-curves .js-plotly-plot").first.inner_text().split("\n")
     for group, shown in zip(told["outcomes"]["groups"], ("Lasso", "everybody else"), strict=True):
         assert str(group["patients"]) == numbers[len(numbers) - numbers[::-1].index(shown)]
