@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from threading import Thread
 
+from streamlit import net_util
 from streamlit.web import cli
 
 from core.errors import AtlasError
@@ -24,6 +25,9 @@ def main() -> None:
     # It warns that no session asks for what is made ready.
     name = "streamlit.runtime.scriptrunner_utils.script_run_context"
     logging.getLogger(name).setLevel(logging.ERROR)
+    # Called by a page of an unknown origin, Streamlit would ask a service elsewhere what this
+    # machine is called there, in case the origin is that: here it is none that is answered.
+    net_util._external_ip = "unknown.invalid"
     Thread(target=_make_ready, daemon=True).start()
     sys.argv = ["streamlit", "run", str(_APP), *sys.argv[1:]]
     cli.main(prog_name="streamlit")

@@ -10,6 +10,7 @@ import statistics
 import time
 from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 from playwright.sync_api import expect
 
@@ -226,6 +227,30 @@ def test_all_pages_come_at_once_and_from_this_machine(at, page, address):
     assert len(asked) > 20
     # What is drawn from the page itself has no address.
     assert {urlsplit(url).netloc for url in asked} - {""} == {urlsplit(address).netloc}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Origin": "http://elsewhere.example"}, {"Host": "elsewhere.example"}],
+    ids=["origin", "name"],
+)
+def test_a_page_elsewhere_reaches_nothing_and_nobody_is_asked(address, explored, headers):
+    shake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    own = {"Origin": address}
+    stream = f"{address}/_stcore/stream"
+    with httpx2.Client() as client:
+        refused = client.get(stream, headers=shake | own | headers)
+        assert refused.status_code in (400, 403)
+        with client.stream("GET", stream, headers=shake | own) as answered:
+            assert answered.status_code == 101
+    log = (explored.home / "explorer.log").read_text()
+    assert "Rejecting WebSocket connection" in log
+    assert "external IP" not in log
 
 
 @pytest.mark.slow
