@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 import typer
 
 from angioatlas.access.access import Access
-from angioatlas.cli.options import StoreOption, open_atlas
+from angioatlas.cli.options import (
+    StoreOption,
+    TlsCertOption,
+    TlsKeyOption,
+    open_atlas,
+    scheme_of,
+)
 from angioatlas.cli.output import print_notice, say
 from core.addresses import is_loopback
 from core.errors import UsageError
@@ -38,14 +44,8 @@ def dashboard(
             help="Login by an identity provider: Streamlit's secrets with a section [auth].",
         ),
     ] = None,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Certificate chain (PEM) to serve HTTPS."),
-    ] = None,
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Private key (PEM) of the certificate."),
-    ] = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
 ) -> None:
     """Explore a store in a browser: search, cases, map, cohorts, analyses (docs/explorer.md).
 
@@ -61,8 +61,7 @@ def dashboard(
             "elsewhere",
             "leave out --host, or give --login",
         )
-    if (tls_cert is None) != (tls_key is None):
-        raise UsageError("--tls-cert and --tls-key go together", "give both, or none")
+    scheme = scheme_of(tls_cert, tls_key)
     atlas = open_atlas(store)
     options = {"server.address": host, "server.port": port, "logger.hideWelcomeMessage": "true"}
     # A page elsewhere whose name leads here is not answered.
@@ -73,7 +72,6 @@ def dashboard(
         options |= {"secrets.files": login.resolve(), "browser.serverAddress": own}
     if tls_cert is not None and tls_key is not None:
         options |= {"server.sslCertFile": tls_cert, "server.sslKeyFile": tls_key}
-    scheme = "http" if tls_cert is None else "https"
     if scheme == "http" and not is_loopback(host):
         say(
             "tokens and pictures travel unencrypted: give --tls-cert, or put a proxy in front that "

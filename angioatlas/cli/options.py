@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,7 +58,32 @@ OnePerPatientOption = Annotated[
 WhyOption = Annotated[
     bool, typer.Option("--why", help="Say which views made each hit; may load the encoder.")
 ]
+TlsCertOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert", exists=True, dir_okay=False, help="Certificate chain (PEM) to serve HTTPS."
+    ),
+]
+TlsKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-key", exists=True, dir_okay=False, help="Private key (PEM) of the certificate."
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def scheme_of(tls_cert: Path | None, tls_key: Path | None) -> str:
+    """Return what is served, ``http`` or ``https``.
+
+    Raises
+    ------
+    UsageError
+        Half of a certificate is given.
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", "give both, or none")
+    return "http" if tls_cert is None else "https"
 
 
 def open_atlas(store: str | None, *, version: int | None = None) -> Atlas:

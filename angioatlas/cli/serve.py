@@ -11,7 +11,13 @@ from typing import Annotated, Final
 import typer
 
 from angioatlas.access.access import Access
-from angioatlas.cli.options import StoreOption, open_atlas
+from angioatlas.cli.options import (
+    StoreOption,
+    TlsCertOption,
+    TlsKeyOption,
+    open_atlas,
+    scheme_of,
+)
 from angioatlas.cli.output import print_notice, say
 from core.addresses import is_loopback
 from core.errors import UsageError
@@ -41,14 +47,8 @@ def serve(
         bool,
         typer.Option("--insecure-local", help="Answer without keys; only at a loopback address."),
     ] = False,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Certificate chain (PEM) to serve HTTPS."),
-    ] = None,
-    tls_key: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Private key (PEM) of the certificate."),
-    ] = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
 ) -> None:
     """Serve the API (docs/api.md).
 
@@ -65,14 +65,12 @@ def serve(
             f"--insecure-local answers anybody, and {host} may be reached from elsewhere",
             "leave out --host, or --insecure-local",
         )
-    if (tls_cert is None) != (tls_key is None):
-        raise UsageError("--tls-cert and --tls-key go together", "give both, or none")
+    scheme = scheme_of(tls_cert, tls_key)
     atlas = open_atlas(store)
     Access(atlas.settings)  # what is wrong with an identity provider's settings is said now
     # The processes of several workers are told by their environment.
     os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
     os.environ[INSECURE] = "1" if insecure_local else "0"
-    scheme = "http" if tls_cert is None else "https"
     if scheme == "http" and not local:
         say(
             "keys and pictures travel unencrypted: give --tls-cert, or put a proxy in front that "

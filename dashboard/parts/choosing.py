@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from analytics.cohort import WHICH, IndexRule, NobodyLeftError
-from angioatlas.access.principal import Scope
 from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import UsageError
@@ -26,7 +25,7 @@ from dashboard.parts.filters import (
     offered,
     places,
 )
-from dashboard.parts.ways import saved
+from dashboard.parts.ways import offer_to_save
 from dashboard.session import encoder, literal, remembered, show_error
 
 _FILTER: Final = "who"
@@ -79,7 +78,13 @@ def show_choosing(atlas: Atlas) -> None:
         _show_columns(columns, expanded=True)
     else:
         show_attrition(cohort)
-        _offer_to_save(atlas, where.strip() or None, rule)
+        offer_to_save(
+            atlas,
+            "women-ef-below-40",
+            lambda name: atlas.choose_cohort(
+                where=where.strip() or None, index=rule, encoder=space, name=name, any_sql=False
+            ),
+        )
         _show_columns(columns, expanded=False)
 
 
@@ -198,18 +203,4 @@ def show_attrition(cohort: CohortMembers) -> None:
                 "studies": st.column_config.NumberColumn("Studies", format="localized"),
                 "patients": st.column_config.NumberColumn("Patients", format="localized"),
             },
-        )
-
-
-def _offer_to_save(atlas: Atlas, where: str | None, rule: IndexRule) -> None:
-    if not atlas.principal.allows(Scope.WRITE):
-        return
-    with st.form("save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Save as", placeholder="women-ef-below-40", width=300)
-        asked = st.form_submit_button("Save", icon=":material/save:")
-    if asked and name.strip():
-        saved(
-            lambda: atlas.choose_cohort(
-                where=where, index=rule, encoder=encoder(), name=name.strip(), any_sql=False
-            )
         )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 
 from angioatlas.atlas import Atlas
 from dashboard.parts.characteristics import show_characteristics
 from dashboard.parts.drawn import drawn_cohort
-from dashboard.parts.outcomes import curve_choice, endpoint_choice, horizon_choice, show_comparison
+from dashboard.parts.outcomes import (
+    cohorts_choice,
+    curve_choice,
+    endpoint_choice,
+    horizon_choice,
+    show_comparison,
+)
 from dashboard.parts.reports import offer_report, reported
 from dashboard.parts.saved_cohorts import nothing_saved
 from dashboard.session import remembered
-
-_MOST: Final = 4
 
 
 def show_comparing(atlas: Atlas) -> None:
@@ -29,7 +31,7 @@ def show_comparing(atlas: Atlas) -> None:
     with st.container(border=True, key="question"):
         left, right = st.columns(2)
         with left:
-            names, rest = _groups([*drawn, *ids])
+            names, rest = cohorts_choice([*drawn, *ids], placeholder="One to four cohorts")
             horizons = horizon_choice((365, 730))
         with right:
             endpoint = endpoint_choice(atlas)
@@ -58,23 +60,3 @@ def show_comparing(atlas: Atlas) -> None:
     st.header("What became of them")
     show_comparison(found, survival=survival)
     offer_report(document, "cohorts")
-
-
-def _groups(names: list[str]) -> tuple[list[str], bool]:
-    chosen = st.multiselect(
-        "Cohorts",
-        names,
-        key="cohorts",
-        bind="query-params",
-        max_selections=_MOST,
-        placeholder="One to four cohorts",
-        help="Each patient counts once in each, by the first exam of the cohort.",
-    )
-    rest = st.toggle(
-        "and everybody else",
-        key="rest",
-        bind="query-params",
-        disabled=not chosen or len(chosen) == _MOST,
-        help="Every patient who is in none of the cohorts; one of four groups at the most.",
-    )
-    return chosen, bool(rest and 0 < len(chosen) < _MOST)

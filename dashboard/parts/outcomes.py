@@ -10,6 +10,7 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from core.errors import AtlasError
 from dashboard.charts import chart
+from dashboard.parts.layout import open_case
 from dashboard.parts.reports import offer_report, reported, show_table
 from dashboard.parts.studies import cohort_choice
 from dashboard.session import encoder, literal, remembered, show_error
@@ -69,33 +70,38 @@ def curve_choice(default: str = INCIDENCE) -> bool:
     return chosen == SURVIVAL
 
 
+def cohorts_choice(names: list[str], *, placeholder: str) -> tuple[list[str], bool]:
+    """Let up to four cohorts be chosen; return them, and whether everybody else is beside them."""
+    chosen = st.multiselect(
+        "Cohorts",
+        names,
+        key="cohorts",
+        bind="query-params",
+        max_selections=_MOST,
+        placeholder=placeholder,
+        help="Up to four; each patient counts once, by the first exam of the cohort.",
+    )
+    rest = st.toggle(
+        "and everybody else",
+        key="rest",
+        bind="query-params",
+        disabled=not chosen or len(chosen) == _MOST,
+        help="Every patient who is in none of the cohorts; one of four groups at the most.",
+    )
+    return chosen, bool(rest and 0 < len(chosen) < _MOST)
+
+
 def show_outcomes(atlas: Atlas) -> None:
     """Draw what became of up to four cohorts, side by side."""
+    saved = atlas.cohorts().set_index("name")["cohort_id"]
     with st.container(border=True, key="question"):
         left, right = st.columns(2)
         with left:
-            names = st.multiselect(
-                "Cohorts",
-                [*atlas.cohorts()["name"]],
-                key="cohorts",
-                bind="query-params",
-                max_selections=_MOST,
-                placeholder="Everybody, by the first exam",
-                help="Up to four; each patient counts once, by the first exam of the cohort.",
-            )
-            rest = st.toggle(
-                "and everybody else",
-                key="rest",
-                bind="query-params",
-                disabled=not names or len(names) == _MOST,
-                help="Every patient who is in none of the cohorts; one of four groups at the most.",
-            )
+            names, rest = cohorts_choice([*saved.index], placeholder="Everybody, by the first exam")
             horizons = horizon_choice((365, 730))
         with right:
             endpoint = endpoint_choice(atlas)
             survival = curve_choice()
-    rest = rest and 0 < len(names) < _MOST
-    saved = atlas.cohorts().set_index("name")["cohort_id"]
     ids = tuple(saved[name] for name in names)
     key = (*names, ids, rest, endpoint, horizons)
     shown: dict[str, Any] = {"endpoint": endpoint, "horizons": horizons}
@@ -171,12 +177,7 @@ def show_alike(atlas: Atlas, uid: str) -> None:
     st.header("What became of patients most like one")
     st.caption(f"Like study `{literal(uid)}`")
     with st.container(horizontal=True):
-        st.page_link(
-            "views/case.py",
-            label="Open case",
-            icon=":material/open_in_full:",
-            query_params={"study": uid},
-        )
+        open_case(uid)
         st.page_link("views/survival.py", label="Close", icon=":material/close:")
     with st.container(border=True, key="question"):
         left, right = st.columns(2)

@@ -14,7 +14,8 @@ from core.errors import AtlasError
 from dashboard.parts.choosing import show_attrition
 from dashboard.parts.downloads import offer_exports, offer_members
 from dashboard.parts.drawn import drawn_cohort
-from dashboard.parts.ways import offer_to_choose, offer_to_compare, saved
+from dashboard.parts.layout import open_case
+from dashboard.parts.ways import offer_to_choose, offer_to_compare, offer_to_save, saved
 from dashboard.session import literal, remembered, show_error
 
 _LISTED: Final[dict[str, Any]] = {
@@ -68,19 +69,13 @@ def _show_lasso(atlas: Atlas, cohort: CohortMembers) -> None:
     show_attrition(cohort)
     _show_members(cohort)
     offer_members(cohort, "lasso")
-    if not atlas.principal.allows(Scope.WRITE):
-        return
-    with st.form("save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Save as", placeholder="island", width=300)
-        asked = st.form_submit_button("Save", icon=":material/save:")
-    if asked and name.strip():
-        saved(
-            lambda: atlas.choose_cohort(
-                members=[*cohort.members["study_uid"]],
-                index=cohort.definition.index,
-                name=name.strip(),
-            )
-        )
+    offer_to_save(
+        atlas,
+        "island",
+        lambda name: atlas.choose_cohort(
+            members=[*cohort.members["study_uid"]], index=cohort.definition.index, name=name
+        ),
+    )
 
 
 def _show_one(atlas: Atlas, name: str) -> None:
@@ -151,12 +146,7 @@ def _show_members(cohort: CohortMembers) -> None:
         if not rows:
             st.caption("Select a row to open its exam.")
             return
-        st.page_link(
-            "views/case.py",
-            label="Open case",
-            icon=":material/open_in_full:",
-            query_params={"study": cohort.members["study_uid"].iloc[rows[0]]},
-        )
+        open_case(cohort.members["study_uid"].iloc[rows[0]])
 
 
 def _offer_changes(atlas: Atlas, name: str, definition: CohortDefinition) -> None:

@@ -16,7 +16,7 @@ from dashboard.parts.characteristics import show_characteristics
 from dashboard.parts.downloads import offer_members
 from dashboard.parts.drawn import keep_drawn
 from dashboard.parts.lasso import forget, in_address
-from dashboard.parts.layout import cells
+from dashboard.parts.layout import cells, open_case
 from dashboard.parts.outcomes import (
     SURVIVAL,
     curve_choice,
@@ -168,7 +168,7 @@ def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:
     )
     at = picked.selection.rows
     if at and at[0] < len(rows):
-        _open(rows["study_uid"].iloc[at[0]], "Open the selected case")
+        open_case(rows["study_uid"].iloc[at[0]], "Open the selected case")
     else:
         st.caption("Select a row to open its case.")
     places = []
@@ -177,7 +177,7 @@ def show_exams(atlas: Atlas, studies: tuple[str, ...]) -> None:
     ):
         with cell.container(border=True):
             places += _place(atlas, uid)
-            _open(uid, "Open case")
+            open_case(uid)
     show_cines(atlas, places, height=_HEIGHT)
 
 
@@ -193,12 +193,3 @@ def _place(atlas: Atlas, uid: str) -> list[Place]:
     first = min(videos, key=lambda each: (each["series_time"] or "~", each["sop_uid"]))
     st.markdown(f"**{first['view']}**")
     return [Place(first["sop_uid"], f"view {first['view']}", st.empty())]
-
-
-def _open(uid: str, label: str) -> None:
-    st.page_link(
-        "views/case.py",
-        label=label,
-        icon=":material/open_in_full:",
-        query_params={"study": uid},
-    )

@@ -9,6 +9,7 @@ import streamlit as st
 
 from angioatlas.atlas import Atlas
 from dashboard.cine import Place, show_cines
+from dashboard.parts.layout import open_case
 from dashboard.session import remembered
 
 CHOICES: Final = ("first", "then", "view")
@@ -62,12 +63,7 @@ def _exam(
         )
         row = exams.iloc[numbers.index(number)]
         uid, name = row["study_uid"], f"Exam {number}, {row['date']}"
-        st.page_link(
-            "views/case.py",
-            label=f"{name}: open case",
-            icon=":material/open_in_full:",
-            query_params={"study": uid},
-        )
+        open_case(uid, f"{name}: open case")
     videos = remembered(atlas, ("videos of study", uid), lambda: atlas.videos_of_study(uid))
     return name, videos
 

@@ -11,6 +11,7 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from angioatlas.survey import OnProgress
 from core.errors import AtlasError, UsageError
+from dashboard.parts.layout import say_empty
 from dashboard.parts.reports import reported
 from dashboard.session import is_remembered, literal, remembered, show_error
 
@@ -55,8 +56,7 @@ def in_store(atlas: Atlas) -> bool:
     """Tell whether there is anything to study; say what to do where there is nothing."""
     if atlas.holdings().encoders:
         return True
-    st.info("Nothing is in the store yet.", icon=":material/inbox:")
-    st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
+    say_empty()
     return False
 
 

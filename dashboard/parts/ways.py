@@ -10,6 +10,8 @@ from typing import Final
 
 import streamlit as st
 
+from angioatlas.access.principal import Scope
+from angioatlas.atlas import Atlas
 from angioatlas.cohorts import CohortMembers
 from core.errors import AtlasError
 from dashboard.session import literal, show_error
@@ -35,6 +37,26 @@ def offer_to_compare(name: str, *, key: str = "to compare") -> None:
     """Draw the way to a cohort beside everybody else."""
     icon = ":material/compare:"
     _offer("Compare with everybody else", icon, key, part="Compare", cohorts=[name], rest=True)
+
+
+def offer_to_save(atlas: Atlas, example: str, save: Callable[[str], CohortMembers]) -> None:
+    """Offer to save a cohort under a name, and say where it is then; nothing for who may not write.
+
+    Parameters
+    ----------
+    atlas : Atlas
+    example : str
+        Of a name.
+    save : callable
+        From the name.
+    """
+    if not atlas.principal.allows(Scope.WRITE):
+        return
+    with st.form("save", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Save as", placeholder=example, width=300)
+        asked = st.form_submit_button("Save", icon=":material/save:")
+    if asked and name.strip():
+        saved(lambda: save(name.strip()))
 
 
 def saved(save: Callable[[], CohortMembers]) -> None:

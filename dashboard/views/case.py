@@ -20,7 +20,7 @@ from core.segments import SEGMENTS
 from dashboard.charts import chart
 from dashboard.cine import Place, show_cines
 from dashboard.parts.judge import judged
-from dashboard.parts.layout import cells
+from dashboard.parts.layout import cells, open_case
 from dashboard.parts.tree import LEGEND, Segment, coronary_tree, in_words
 from dashboard.session import acting, encoder, literal, remembered, show_error
 
@@ -283,12 +283,7 @@ def _show_hit(atlas: Atlas, found: Similar, study_uid: str, hit: Any) -> list[Pl
             st.caption(_chance(hit))
             _show_why(why, pairs)
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.page_link(
-                    "views/case.py",
-                    label="Open case",
-                    icon=":material/open_in_full:",
-                    query_params={"study": uid},
-                )
+                open_case(uid)
                 judged(
                     atlas,
                     study_uid,

@@ -9,6 +9,7 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from dashboard.parts.choosing import show_choosing
 from dashboard.parts.comparing import show_comparing
+from dashboard.parts.layout import say_empty
 from dashboard.parts.saved_cohorts import show_saved
 from dashboard.parts.ways import PART, bring
 from dashboard.session import acting
@@ -29,8 +30,7 @@ def show(atlas: Atlas) -> None:
         label_visibility="collapsed",
     )
     if not atlas.holdings().studies:
-        st.info("Nothing is in the store yet.", icon=":material/inbox:")
-        st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
+        say_empty()
         return
     bring()
     _PARTS[part or "Choose"](atlas)

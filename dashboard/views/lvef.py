@@ -9,6 +9,7 @@ import streamlit as st
 from angioatlas.atlas import Atlas
 from angioatlas.saved_models import ModelFacts
 from core.errors import AtlasError
+from dashboard.parts.layout import open_case
 from dashboard.parts.models import estimate, offer_to_save, show_models
 from dashboard.parts.reports import offer_report, show_sections
 from dashboard.parts.studies import (
@@ -191,12 +192,7 @@ def _show_exam(atlas: Atlas, uid: str) -> None:
         st.header("What a saved model says of one exam")
         st.caption(f"Study `{literal(uid)}`")
         with st.container(horizontal=True):
-            st.page_link(
-                "views/case.py",
-                label="Open case",
-                icon=":material/open_in_full:",
-                query_params={"study": uid},
-            )
+            open_case(uid)
             st.page_link("views/lvef.py", label="Close", icon=":material/close:")
         models = atlas.lvef_models()
         if models.empty:

@@ -15,6 +15,7 @@ from angioatlas.progression.study import ProgressionResult
 from core.errors import UsageError
 from core.schema import Level
 from dashboard.charts import chart
+from dashboard.parts.layout import say_empty
 from dashboard.parts.reports import offer_report, p_value, section_of, show_blocks, show_section
 from dashboard.parts.side_by_side import CHOICES, show_side_by_side
 from dashboard.session import acting, encoder, literal, remembered, show_error
@@ -41,8 +42,7 @@ def show(atlas: Atlas) -> None:
         label_visibility="collapsed",
     )
     if not atlas.holdings().encoders:
-        st.info("Nothing is in the store yet.", icon=":material/inbox:")
-        st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
+        say_empty()
     elif part == _POPULATION:
         _population(atlas)
     elif uid:

@@ -13,7 +13,7 @@ from core.errors import UsageError
 from core.schema import UID_COLUMN, Level
 from dashboard.cine import Place, show_cines
 from dashboard.parts.judge import judged
-from dashboard.parts.layout import cells
+from dashboard.parts.layout import cells, open_case, say_empty
 from dashboard.session import acting, encoder, literal, remembered, show_error
 
 EXAMPLES: Final = (
@@ -51,8 +51,7 @@ def show(atlas: Atlas) -> None:
     )
     level, wanted = _options()
     if not atlas.holdings().encoders:
-        st.info("Nothing is in the store yet.", icon=":material/inbox:")
-        st.caption("Next step: `angioatlas embed FOLDER --store STORE`")
+        say_empty()
         return
     if not (text and text.strip()):
         _invite()
@@ -247,12 +246,7 @@ def _card(atlas: Atlas, found: Found, uid: str, hit: Any) -> Place:
         st.caption(f"{hit['study_date'] or 'no date'} · {hit['n_videos']} cines")
     else:
         st.caption(f"{hit['n_frames']} frames")
-    st.page_link(
-        "views/case.py",
-        label="Open case",
-        icon=":material/open_in_full:",
-        query_params={"study": hit["study_uid"]},
-    )
+    open_case(hit["study_uid"])
     judged(atlas, found.text, uid, level=found.level, rank=int(hit["rank"]), score=hit["score"])
     return Place(best.sop_uid if best else uid, label, place)
 
