@@ -66,13 +66,19 @@ def study_of(link):
 
 
 def playing(page, video):
-    """Wait until a cine has pixels and moves on."""
-    video.scroll_into_view_if_needed()
-    page.wait_for_function("video => video.videoWidth > 0", arg=video.element_handle())
-    before = video.evaluate("video => video.currentTime")
-    page.wait_for_function(
-        "([video, before]) => video.currentTime !== before", arg=[video.element_handle(), before]
-    )
+    """Wait until a cine has pixels and moves on.
+
+    A browser halts a cine that is out of sight, and a page that is drawn anew has another element:
+    it is looked for, and brought into sight, at every look.
+    """
+    until = time.monotonic() + 60
+    seen = set()
+    while len(seen) < 2:
+        assert time.monotonic() < until, f"no cine moves: {seen}"
+        video.scroll_into_view_if_needed()
+        width, at = video.evaluate("video => [video.videoWidth, video.currentTime]")
+        seen |= {at} if width else set()
+        page.wait_for_timeout(100)
 
 
 def test_a_search_shows_ranked_cases_that_play_and_says_what_the_command_line_says(at, explored):

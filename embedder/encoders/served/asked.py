@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
@@ -109,7 +110,8 @@ class Line:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)
             connection.connect(str(self._path))
-            send(connection, question)
+            with suppress(ConnectionError):  # who refuses does not read, and its answer is there
+                send(connection, question)
             return receive(connection)
 
 
