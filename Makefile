@@ -17,7 +17,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	  || { echo "angioatlas needs Python 3.11 or later; name one with: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[cpu,movies,dev]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[cpu,movies,ray,dev]'
 	$(BIN)/python -m pip check
 	touch $@
 
