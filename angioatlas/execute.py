@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import numpy as np
 
 from angioatlas.known import Known
 from angioatlas.plan import Plan, StudyWork
 from angioatlas.report import EmbedReport
-from core.outcomes import Code, InputRefused, Status
+from core.outcomes import InputRefused, Status
 from core.schema import Cine
 from core.segments import HEADS
 from core.settings import Settings
-from core.uris import path_of
-from embedder.encoders.spec import Encoder
-from embedder.frames import Clip
-from embedder.guard.pool import GuardedPool
-from embedder.inputs import CineFile, read_input_clip
-from embedder.pipeline import EmbeddedStudy, embed_studies
-from embedder.sampling import ClipRule
+from embedder.work import CineToRead, EmbeddedStudy, Engine, StudyToEmbed
 from store.batch import CommitBatch, StudyFacts, StudyFindings, StudyVectors, VideoVectors
 from store.commits import StoreWriter
 from store.inputs import InputRow, input_hash
 
 OnCommit = Callable[[CommitBatch], None]
 _LEDGER_ROWS_PER_COMMIT = 20_000
-_CLIPS_AHEAD_PER_WORKER = 4
 
 
 @dataclass
@@ -100,31 +92,24 @@ class Execution:
                 self._pending.done.append((work, None))
                 self.report.studies_removed += 1
 
-    def embed(self, encoder: Encoder, pool: GuardedPool, *, rule: ClipRule) -> Iterator[int]:
+    def embed(self, engine: Engine) -> Iterator[int]:
         """Embed the plan's studies; yields the number of studies done so far.
 
         When the caller stops early, what is complete is committed.
         """
         todo = {work.study_uid: work for work in self.plan.work if work.cines}
-        flow = embed_studies(
-            ((work.study_uid, work.cines) for work in todo.values()),
-            encoder=encoder,
-            read=partial(
-                read_cines,
-                pool=pool,
-                rule=rule,
-                signs=self._signs,
-                min_contrast=self.settings.embed.min_contrast,
-                contrast_seen=self.plan.contrast_seen,
-            ),
-            batch_size=self.settings.embed.batch_size or encoder.batch_size,
-        )
+        studies = engine.embed(self._to_embed(work) for work in todo.values())
         try:
-            for done, study in enumerate(flow, start=1):
-                self._take(todo[study.study_uid], study)
-                yield done
+            with closing(studies):
+                for done, study in enumerate(studies, start=1):
+                    self._take(todo[study.study_uid], study)
+                    if self._is_time():
+                        with engine.stages.timed("write"):
+                            self.commit()
+                    yield done
         finally:
-            self.commit()
+            with engine.stages.timed("write"):
+                self.commit()
 
     def commit(self) -> None:
         """Write what is pending, if anything, as one store version."""
@@ -168,10 +153,20 @@ class Execution:
         self.report.studies_embedded += bool(study.cines)
         self.report.videos_embedded += len(study.cines)
         self.report.studies_removed += bool(work.before and not study.cines)
+
+    def _is_time(self) -> bool:
         limits = self.settings.embed
         waited = time.monotonic() - self._pending.since
-        if len(self._pending.done) >= limits.commit_studies or waited >= limits.commit_seconds:
-            self.commit()
+        return len(self._pending.done) >= limits.commit_studies or waited >= limits.commit_seconds
+
+    def _to_embed(self, work: StudyWork) -> StudyToEmbed:
+        return StudyToEmbed(work.study_uid, tuple(self._to_read(cine) for cine in work.cines))
+
+    def _to_read(self, cine: Cine) -> CineToRead:
+        seen = cine.sop_uid in self.plan.contrast_seen
+        return CineToRead(
+            cine, *self._signs(cine), 0.0 if seen else self.settings.embed.min_contrast
+        )
 
     def _row(
         self,
@@ -218,46 +213,6 @@ class Execution:
             return StudyFacts.of(study.cines, input_hash=_hash(study), site=site)
         gone = StudyFacts.of(work.before, input_hash=input_hash([]), site=site)
         return replace(gone, n_videos=0)
-
-
-def read_cines(
-    cines: Iterable[Cine],
-    *,
-    pool: GuardedPool,
-    rule: ClipRule,
-    signs: Callable[[Cine], tuple[int, int]],
-    min_contrast: float = 0,
-    contrast_seen: Collection[str] = (),
-) -> Iterator[tuple[Cine, Clip | InputRefused]]:
-    """Read the clip of each cine in the guarded workers, in order.
-
-    A file whose size or time is no longer that of its header is refused: it may hold another
-    instance by now.  So is a clip whose contrast signal is below `min_contrast`, except of the
-    SOP instances `contrast_seen`.
-    """
-    waiting: deque[Cine] = deque()
-
-    def items() -> Iterator[CineFile]:
-        for cine in cines:
-            waiting.append(cine)
-            yield CineFile(path_of(cine.source_uri), cine.n_frames, cine.frame_time_ms)
-
-    read = partial(read_input_clip, rule=rule)
-    ahead = pool.workers * _CLIPS_AHEAD_PER_WORKER
-    for _, clip in pool.map(read, items(), ahead=ahead, fallback=Code.DECODE_FAILED):
-        cine = waiting.popleft()
-        if isinstance(clip, Clip) and (clip.size, clip.mtime_ns) != signs(cine):
-            clip = InputRefused(Code.CHANGED_WHILE_READ, "it changed after its header was read")
-        elif (
-            isinstance(clip, Clip)
-            and clip.contrast < min_contrast
-            and cine.sop_uid not in contrast_seen
-        ):
-            clip = InputRefused(
-                Code.NO_CONTRAST,
-                f"contrast signal {clip.contrast:.2f}, expected {min_contrast:g} or more",
-            )
-        yield cine, clip
 
 
 def _hash(study: EmbeddedStudy) -> str:

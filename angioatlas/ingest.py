@@ -28,6 +28,7 @@ from core.provenance import Run
 from core.settings import Settings
 from embedder.discover import existing
 from embedder.encoders.spec import Encoder
+from embedder.engine import LocalEngine
 from embedder.guard.pool import GuardedPool
 from embedder.inputs import MovieRows
 from embedder.movies.rows import read_movie_rows
@@ -273,8 +274,9 @@ def _carry_out(
     total = sum(bool(work.cines) for work in execution.plan.work)
     if total:
         on_progress("studies", 0, total)
-        loaded = encoder.load()
-        for done in execution.embed(loaded, pool, rule=encoder.clip_rule):
+        engine = LocalEngine(encoder.load(), pool, batch_size=execution.settings.embed.batch_size)
+        execution.report.stages = engine.stages
+        for done in execution.embed(engine):
             on_progress("studies", done, total)
     execution.commit()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.outcomes import Status
 from embedder.runs import RULE_CODES
+from embedder.stages import Stages
 from store.inputs import InputRow
 
 _PROBLEMS_KEPT = 1000
@@ -44,6 +45,8 @@ class EmbedReport:
     studies_removed: int = 0
     no_longer_there: int = 0
     seconds: float = 0.0
+    stages: Stages = field(default_factory=Stages)
+    """Where the time went from the first clip on."""
     problems: list[Problem] = field(default_factory=list)
     """Quarantined inputs, the first thousand."""
     notes: list[str] = field(default_factory=list)
@@ -65,4 +68,4 @@ class EmbedReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"bound_by": self.stages.bound_by}

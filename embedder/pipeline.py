@@ -8,48 +8,31 @@ Memory is bounded by what the reader holds ahead plus one batch.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.outcomes import InputRefused
 from core.schema import EMBEDDING_DIM, Cine
-from embedder.encoders.spec import Encoder, Findings, VideoVectors
+from embedder.ahead import Ahead
+from embedder.encoders.spec import Encoder, VideoVectors
 from embedder.frames import Clip
+from embedder.stages import Stages
+from embedder.work import CineToRead, EmbeddedStudy, StudyToEmbed
 
-Read = Callable[[Iterable[Cine]], Iterator[tuple[Cine, Clip | InputRefused]]]
 
+class _Open:
+    """A study whose cines are still under way."""
 
-@dataclass(frozen=True)
-class EmbeddedStudy:
-    """One study after the encoder.
+    def __init__(self, study: StudyToEmbed) -> None:
+        self.study = study
+        self.results = [_Result(wanted.cine) for wanted in study.cines]
 
-    Attributes
-    ----------
-    study_uid : str
-    cines : tuple of Cine
-        The cines that were embedded, in the order of the study.
-    sha256 : tuple of str
-        Of each embedded cine's file.
-    videos : VideoVectors
-        Row i belongs to `cines[i]`.
-    embedding : float32 array of shape (512,) or None
-        L2-normalised; None when no cine of the study could be embedded.
-    findings : Findings or None
-        None when nothing could be embedded, or the encoder has no finding heads.
-    refused : tuple of (Cine, InputRefused)
-        The cines that could not be decoded.
-    """
-
-    study_uid: str
-    cines: tuple[Cine, ...]
-    sha256: tuple[str, ...]
-    videos: VideoVectors
-    embedding: NDArray[np.float32] | None
-    findings: Findings | None
-    refused: tuple[tuple[Cine, InputRefused], ...]
+    @property
+    def complete(self) -> bool:
+        return all(result.settled for result in self.results)
 
 
 @dataclass
@@ -68,76 +51,84 @@ class _Result:
         return self.refusal is not None or self.embedding is not None
 
 
-@dataclass
-class _Open:
-    """A study whose cines are still under way."""
-
-    study_uid: str
-    cines: tuple[Cine, ...]
-    results: list[_Result] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        return len(self.results) == len(self.cines) and all(r.settled for r in self.results)
+_Place = tuple[_Open, _Result]
+Read = Callable[
+    [Iterable[tuple[_Place, CineToRead]]],
+    Generator[tuple[_Place, Clip | InputRefused], None, None],
+]
 
 
 def embed_studies(
-    studies: Iterable[tuple[str, tuple[Cine, ...]]],
+    studies: Iterable[StudyToEmbed],
     *,
     encoder: Encoder,
     read: Read,
     batch_size: int,
-) -> Iterator[EmbeddedStudy]:
+    stages: Stages | None = None,
+) -> Generator[EmbeddedStudy, None, None]:
     """Embed studies one after another, in the order given.
 
     Parameters
     ----------
-    studies : iterable of (study UID, its cines in study order)
-        Consumed lazily, a little ahead of what is yielded.
+    studies : iterable of StudyToEmbed
+        Consumed lazily, a little ahead of what is yielded, in a thread of its own.
     encoder : Encoder
         Turns clips into vectors.
     read : callable
-        Takes the stream of cines and yields each with its clip, or with the reason why there is
-        none, in the same order.
+        Takes the stream of (key, cine) and yields each key with the cine's clip, or with the
+        reason why there is none, in the same order.
     batch_size : int
         Clips per encoder call, 1 or more.
+    stages : Stages, optional
+        Is told where the time goes.
 
     Yields
     ------
     EmbeddedStudy
         As soon as the last cine of a study is settled.
     """
+    stages = stages or Stages()
     under_way: deque[_Open] = deque()
-
-    def cines() -> Iterator[Cine]:
-        for study_uid, members in studies:
-            under_way.append(_Open(study_uid, members))
-            yield from members
-
     batch: list[tuple[_Result, NDArray[np.uint8]]] = []
-    for cine, clip in read(cines()):
-        result = _Result(cine)
-        _first_unread(under_way).results.append(result)
-        if isinstance(clip, InputRefused):
-            result.refusal = clip
-        else:
-            result.sha256 = clip.sha256
-            batch.append((result, clip.frames))
-        if len(batch) == batch_size:
+
+    def encode() -> None:
+        with stages.timed("device"):
             _encode(batch, encoder)
-            batch = []
+        batch.clear()
+
+    def done() -> Iterator[EmbeddedStudy]:
         while under_way and under_way[0].complete:
-            yield _close(under_way.popleft(), encoder)
+            with stages.timed("device"):
+                closed = _close(under_way.popleft(), encoder)
+            yield closed
+
+    with Ahead(read(_places(studies)), most=batch_size) as arriving:
+        while True:
+            with stages.timed("decode"):
+                arrived = next(arriving, None)
+            if arrived is None:
+                break
+            (study, result), clip = arrived
+            if not under_way or under_way[-1] is not study:
+                under_way.append(study)
+            if isinstance(clip, InputRefused):
+                result.refusal = clip
+            else:
+                result.sha256 = clip.sha256
+                batch.append((result, clip.frames))
+            if len(batch) == batch_size:
+                encode()
+            yield from done()
     if batch:
-        _encode(batch, encoder)
-    while under_way:
-        yield _close(under_way.popleft(), encoder)
+        encode()
+    yield from done()
 
 
-def _first_unread(under_way: deque[_Open]) -> _Open:
-    # The reader keeps the order, so the next result always belongs to the first study that is
-    # still short of results; the deque is as long as one batch plus the read-ahead.
-    return next(study for study in under_way if len(study.results) < len(study.cines))
+def _places(studies: Iterable[StudyToEmbed]) -> Iterator[tuple[_Place, CineToRead]]:
+    for study in studies:
+        opened = _Open(study)
+        for result, wanted in zip(opened.results, study.cines, strict=True):
+            yield (opened, result), wanted
 
 
 def _encode(batch: list[tuple[_Result, NDArray[np.uint8]]], encoder: Encoder) -> None:
@@ -148,8 +139,8 @@ def _encode(batch: list[tuple[_Result, NDArray[np.uint8]]], encoder: Encoder) ->
             result.summary = vectors.summaries[row]
 
 
-def _close(study: _Open, encoder: Encoder) -> EmbeddedStudy:
-    done = [result for result in study.results if result.refusal is None]
+def _close(opened: _Open, encoder: Encoder) -> EmbeddedStudy:
+    done = [result for result in opened.results if result.refusal is None]
     summaries = [result.summary for result in done if result.summary is not None]
     videos = VideoVectors(
         pooled=_rows([result.pooled for result in done]),
@@ -157,13 +148,13 @@ def _close(study: _Open, encoder: Encoder) -> EmbeddedStudy:
         summaries=np.stack(summaries) if summaries else None,
     )
     return EmbeddedStudy(
-        study_uid=study.study_uid,
+        study_uid=opened.study.study_uid,
         cines=tuple(result.cine for result in done),
         sha256=tuple(result.sha256 for result in done),
         videos=videos,
         embedding=encoder.encode_study(videos) if done else None,
         findings=encoder.encode_findings(videos) if done else None,
-        refused=tuple((r.cine, r.refusal) for r in study.results if r.refusal is not None),
+        refused=tuple((r.cine, r.refusal) for r in opened.results if r.refusal is not None),
     )
 
 

@@ -161,6 +161,8 @@ def _print(report: EmbedReport) -> None:
         },
         title="dry run: nothing was written" if report.dry_run else f"run {report.run_id}",
     )
+    if report.stages.bound_by:
+        say(report.stages.verdict())
     print_table(
         [{"why not embedded": code, "inputs": count} for code, count in report.by_code.items()],
         empty="every input is embedded",

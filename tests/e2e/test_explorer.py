@@ -72,7 +72,7 @@ def playing(page, video):
     it is looked for, and brought into sight, at every look.
     """
     until = time.monotonic() + 60
-    seen = set()
+    seen: set[float] = set()
     while len(seen) < 2:
         assert time.monotonic() < until, f"no cine moves: {seen}"
         video.scroll_into_view_if_needed()

@@ -71,7 +71,7 @@ def needed(extras: frozenset[str], *, deep: bool = True) -> set[NormalizedName]:
 def test_lock_pins_all_that_is_needed_at_the_version_installed():
     pins = locked()
     installed = {canonicalize_name(d.metadata["Name"]): d.version for d in distributions()}
-    wanted = needed(frozenset({"cpu", "movies", "dev"}))
+    wanted = needed(frozenset({"cpu", "movies", "ray", "dev"}))
     assert {"torch", "lancedb", "faiss-cpu", "pytest"} <= wanted  # the walk goes deep
     without_faiss = {name for name in wanted if not name.startswith("faiss")}
     assert without_faiss - pins.keys() == set()
@@ -84,7 +84,7 @@ def test_lock_pins_all_that_is_needed_at_the_version_installed():
 
 
 def test_lock_holds_nothing_superfluous_and_no_faiss():
-    assert locked().keys() - needed(frozenset({"cpu", "movies", "dev"})) == set()
+    assert locked().keys() - needed(frozenset({"cpu", "movies", "ray", "dev"})) == set()
 
 
 def test_what_is_imported_is_declared():
