@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from core.errors import UsageError
 from core.schema import CLIP_FRAMES
+from embedder.encoders.blocks import Blocks
 from embedder.encoders.compact.inputs import normalise, shrink
 from embedder.encoders.compact.spec import CompactSpec
 from embedder.encoders.compact.study import CompactAggregator, CompactHeads
-from embedder.encoders.compact.video import N_SEGMENTS, CompactVideo
+from embedder.encoders.compact.video import N_SEGMENTS, TOKEN_DIM, CompactVideo
 from embedder.encoders.precision import full_precision
 from embedder.encoders.spec import Findings, VideoVectors
 from embedder.sampling import ClipRule
@@ -54,6 +55,7 @@ class CompactEncoder:
         space = space.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._space: CompactSpace = space.eval().requires_grad_(False).to(self._device)
         self._heads = heads.eval().requires_grad_(False).to(self._device)
+        self._blocks = Blocks(4 if self._device.type == "cpu" else 128)
 
     @property
     def encoder_id(self) -> str:
@@ -77,8 +79,8 @@ class CompactEncoder:
 
     @property
     def batch_size(self) -> int:
-        """Sixteen on a CPU, where more gain nothing; more on a GPU."""
-        return 16 if self._device.type == "cpu" else 128
+        """Four on a CPU, where more gain nothing; more on a GPU, if its memory holds them."""
+        return self._blocks.size
 
     def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
         """Encode clips.
@@ -91,8 +93,8 @@ class CompactEncoder:
         Returns
         -------
         VideoVectors
-            One row per clip, in order.  `summaries` are the tokens of the segments, (18, 64).  What
-            shares its batch moves a row by float32 rounding.
+            One row per clip, in order.  `summaries` are the tokens of the segments, (18, 64).  A
+            row does not depend on its neighbours at all, see `Blocks`.
 
         Raises
         ------
@@ -101,11 +103,11 @@ class CompactEncoder:
         """
         for clip in clips:
             _check(clip)
+        if not clips:
+            nothing = np.empty((0, self.spec.dim), np.float32)
+            return VideoVectors(nothing, nothing, np.empty((0, N_SEGMENTS, TOKEN_DIM), np.float32))
         with full_precision():
-            step = self.batch_size
-            starts = range(0, max(1, len(clips)), step)
-            chunks = [self._encode(clips[start : start + step]) for start in starts]
-        return VideoVectors(*(np.concatenate(rows) for rows in zip(*chunks, strict=True)))
+            return VideoVectors(**self._blocks.rows(clips, self._encode))
 
     def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
         """Combine one study's videos, in any order.
@@ -186,15 +188,17 @@ class CompactEncoder:
             pooled = self._heads.pool(tokens, present).flatten()
             return Findings(dict(zip(self.spec.head_names, raw, strict=True)), _to_numpy(pooled))
 
-    def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], ...]:
+    def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         found = self._space.video(self._input(clips))
         joint = self._space.aggregator(found.pooled[:, None], _all(found.pooled[:, None]))
-        tokens = found.tokens[:, :N_SEGMENTS]
-        return tuple(_to_numpy(each) for each in (found.pooled, F.normalize(joint, dim=1), tokens))
+        made = {
+            "pooled": found.pooled,
+            "embedding": F.normalize(joint, dim=1),
+            "summaries": found.tokens[:, :N_SEGMENTS],
+        }
+        return {name: _to_numpy(tensor) for name, tensor in made.items()}
 
     def _input(self, clips: Sequence[NDArray[np.uint8]]) -> Float[Tensor, "videos 16 128 128"]:
-        if not clips:
-            return torch.empty(0, CLIP_FRAMES, self.spec.size, self.spec.size, device=self._device)
         # Sums over slices use one core each, and let go of Python's lock.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             small = [torch.from_numpy(each) for each in threads.map(shrink, clips)]
