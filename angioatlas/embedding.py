@@ -20,6 +20,7 @@ from angioatlas.new_exam import ExamLimits
 from angioatlas.report import EmbedReport
 from angioatlas.searches import Searches
 from angioatlas.spaces import encoder_handle
+from angioatlas.stopping import Stop
 from angioatlas.stored_exam import archive_of, keep_exam
 from angioatlas.survey import OnProgress, no_progress
 from core.errors import LeaseHeldError, UsageError
@@ -41,6 +42,7 @@ class Embedding(Searches):
         settings: Settings | None = None,
         options: EmbedOptions | None = None,
         on_progress: OnProgress = no_progress,
+        stop: Stop | None = None,
     ) -> EmbedReport:
         """Embed the cines under `paths` into a store, which is made when there is none.
 
@@ -56,6 +58,8 @@ class Embedding(Searches):
         options : EmbedOptions, optional
         on_progress : callable, optional
             Called with (phase, done, total or None).
+        stop : Stop, optional
+            Asked from elsewhere, it ends the run after the studies in flight.
 
         Returns
         -------
@@ -81,6 +85,7 @@ class Embedding(Searches):
                 settings=settings,
                 options=options,
                 on_progress=on_progress,
+                stop=stop,
             )
             if report.store_version and not options.dry_run:
                 opened = Store.open(store)

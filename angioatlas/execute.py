@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
+from angioatlas.failure_budget import FailureBudget
 from angioatlas.known import Known
 from angioatlas.plan import Plan, StudyWork
 from angioatlas.report import EmbedReport
+from angioatlas.stopping import Stop
 from core.outcomes import InputRefused, Status
 from core.schema import Cine
 from core.segments import HEADS
@@ -49,6 +52,9 @@ class Execution:
     settings : Settings
     report : EmbedReport
         Is told what was embedded.
+    budget : FailureBudget
+    stop : Stop
+        Once asked, no more studies are begun.
     on_commit : callable, optional
         Called with what a commit will bring, before it is made; what it raises ends the run.
     """
@@ -63,6 +69,8 @@ class Execution:
         heads_id: str | None,
         settings: Settings,
         report: EmbedReport,
+        budget: FailureBudget,
+        stop: Stop,
         on_commit: OnCommit | None = None,
     ) -> None:
         self.writer = writer
@@ -72,6 +80,8 @@ class Execution:
         self.heads_id = heads_id
         self.settings = settings
         self.report = report
+        self.budget = budget
+        self.stop = stop
         self.on_commit = on_commit
         self.settled: dict[str, InputRow] = {}
         """Where each input of the run stands, by uri."""
@@ -83,6 +93,7 @@ class Execution:
             if start:
                 self.commit()
             self._settle(self.plan.settled[start : start + _LEDGER_ROWS_PER_COMMIT])
+        self.budget.spend(self.plan.settled)
 
     def remove_lost_studies(self) -> None:
         """Take out the studies that lost all their cines."""
@@ -95,21 +106,17 @@ class Execution:
     def embed(self, engine: Engine) -> Iterator[int]:
         """Embed the plan's studies; yields the number of studies done so far.
 
-        When the caller stops early, what is complete is committed.
+        Who stops early commits what is complete.
         """
         todo = {work.study_uid: work for work in self.plan.work if work.cines}
-        studies = engine.embed(self._to_embed(work) for work in todo.values())
-        try:
-            with closing(studies):
-                for done, study in enumerate(studies, start=1):
-                    self._take(todo[study.study_uid], study)
-                    if self._is_time():
-                        with engine.stages.timed("write"):
-                            self.commit()
-                    yield done
-        finally:
-            with engine.stages.timed("write"):
-                self.commit()
+        wanted = takewhile(lambda work: not self.stop.asked, todo.values())
+        studies = engine.embed(map(self._to_embed, wanted))
+        with closing(studies), self.stop.finishing():
+            for done, study in enumerate(studies, start=1):
+                self._take(todo[study.study_uid], study)
+                if self._is_time():
+                    self.commit()
+                yield done
 
     def commit(self) -> None:
         """Write what is pending, if anything, as one store version."""
@@ -131,7 +138,8 @@ class Execution:
         )
         if self.on_commit is not None:
             self.on_commit(batch)
-        self.writer.commit(batch)
+        with self.report.stages.timed("write"):
+            self.writer.commit(batch)
 
     def _settle(self, rows: Iterable[InputRow]) -> None:
         # Never commits: the row of a cine and the vectors of its study become visible together.
@@ -145,14 +153,17 @@ class Execution:
             self._row(cine, Status.EMBEDDED, sha256=sha256)
             for cine, sha256 in zip(study.cines, study.sha256, strict=True)
         )
-        self._settle(
+        refused = [
             self._row(cine, refusal.status, refusal=refusal) for cine, refusal in study.refused
-        )
+        ]
+        self._settle(refused)
         if study.cines or work.before:
             self._pending.done.append((work, study))
         self.report.studies_embedded += bool(study.cines)
         self.report.videos_embedded += len(study.cines)
         self.report.studies_removed += bool(work.before and not study.cines)
+        # Last of all: what it raises must find a study that is whole.
+        self.budget.spend(refused)
 
     def _is_time(self) -> bool:
         limits = self.settings.embed

@@ -16,10 +16,12 @@ from pathlib import Path
 from angioatlas.choose import Choice
 from angioatlas.classified import read_classified
 from angioatlas.execute import Execution, OnCommit
+from angioatlas.failure_budget import FailureBudget
 from angioatlas.identities import new_identity, open_map, store_identity
 from angioatlas.known import Known
 from angioatlas.plan import Plan
 from angioatlas.report import EmbedReport
+from angioatlas.stopping import Stop
 from angioatlas.survey import OnProgress, Survey, SurveyOptions
 from core.errors import NotFoundError, UsageError
 from core.ids import Identity, IdentityMode, KeptIdentity
@@ -85,6 +87,7 @@ def embed(
     on_step: Callable[[str], None] | None = None,
     on_plan: Callable[[Plan], object] | None = None,
     on_commit: OnCommit | None = None,
+    stop: Stop | None = None,
 ) -> EmbedReport:
     """Embed what is new under `paths` into the store, which is made when there is none.
 
@@ -105,6 +108,8 @@ def embed(
         Called when the headers are read and nothing is decoded yet; what it raises ends the run.
     on_commit : callable, optional
         Called with what a commit will bring, before it is made; what it raises ends the run.
+    stop : Stop, optional
+        Asked while cines are embedded, it ends the run after the studies in flight.
 
     Raises
     ------
@@ -117,6 +122,7 @@ def embed(
     report.notes += [encoder.notice] if encoder.notice else []
     # Before a store is made for nothing.
     paths = existing(paths)
+    FailureBudget(settings.embed.max_failed, inputs=0)
     classified = _classified(settings)
     movies = read_movie_rows(settings.embed.movies) if settings.embed.movies else {}
     store, identity = _open(store_path, settings, options, report.notes)
@@ -160,6 +166,8 @@ def embed(
                 heads_id=encoder.heads_id,
                 settings=settings,
                 report=report,
+                budget=FailureBudget(settings.embed.max_failed, survey.findings.read),
+                stop=stop or Stop(),
                 on_commit=on_commit,
             )
             _carry_out(execution, encoder, pool, on_progress)
@@ -168,7 +176,9 @@ def embed(
         standing[uri].code is row.code for uri, row in survey.findings.trusted.items()
     )
     report.no_longer_there = len(survey.findings.dropped)
-    report.count(standing[uri] for uri in sorted(survey.findings.seen))
+    seen = survey.findings.seen
+    report.left_for_later = len(seen - standing.keys())
+    report.count(standing[uri] for uri in sorted(seen & standing.keys()))
     report.store_version = store.latest_version if store is not None else None
     report.seconds = time.monotonic() - began
     return report
@@ -269,16 +279,21 @@ def _pool(settings: Settings) -> GuardedPool:
 def _carry_out(
     execution: Execution, encoder: EncoderHandle, pool: GuardedPool, on_progress: OnProgress
 ) -> None:
-    execution.settle_what_needs_no_decoding()
-    execution.remove_lost_studies()
     total = sum(bool(work.cines) for work in execution.plan.work)
-    if total:
-        on_progress("studies", 0, total)
-        engine = LocalEngine(encoder.load(), pool, batch_size=execution.settings.embed.batch_size)
-        execution.report.stages = engine.stages
-        for done in execution.embed(engine):
-            on_progress("studies", done, total)
-    execution.commit()
+    # However it ends, what is complete is committed.
+    try:
+        execution.settle_what_needs_no_decoding()
+        execution.remove_lost_studies()
+        if total:
+            on_progress("studies", 0, total)
+            engine = LocalEngine(
+                encoder.load(), pool, batch_size=execution.settings.embed.batch_size
+            )
+            execution.report.stages = engine.stages
+            for done in execution.embed(engine):
+                on_progress("studies", done, total)
+    finally:
+        execution.commit()
 
 
 def _would_stand(plan: Plan, trusted: Mapping[str, InputRow]) -> dict[str, InputRow]:

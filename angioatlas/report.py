@@ -43,6 +43,8 @@ class EmbedReport:
     studies_embedded: int = 0
     videos_embedded: int = 0
     studies_removed: int = 0
+    left_for_later: int = 0
+    """Inputs that the run had not come to when it was asked to stop."""
     no_longer_there: int = 0
     seconds: float = 0.0
     stages: Stages = field(default_factory=Stages)

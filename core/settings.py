@@ -71,6 +71,11 @@ class EmbedSettings(_Section):
         None, description="CSV in which a classifier says what runs show; see `docs/runs.md`."
     )
     all_runs: bool = Field(False, description="Leave no run out by a rule.")
+    max_failed: str | None = Field(
+        None,
+        description="Inputs that may fail before a run gives up: a number, or a share of those "
+        "that it reads such as `5%`; no limit when absent.",
+    )
     commit_studies: int = Field(64, ge=1, description="Studies per commit at the most.")
     commit_seconds: float = Field(60, gt=0, description="Seconds between commits at the most.")
 

@@ -13,11 +13,13 @@ import json
 import os
 import socket
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
 from core.errors import LeaseHeldError
+from store.failures import failed
 from store.locks import FileLock, try_lock
 
 LOCK_FILE: Final = "lease.lock"
@@ -80,7 +82,11 @@ class Lease:
         now = _now()
         info = LeaseInfo(socket.gethostname(), os.getpid(), run_id, now, now)
         lease = cls(folder, lock, info, took_over=holder(folder))
-        lease._write()
+        try:
+            lease._write()
+        except BaseException:
+            lock.release()
+            raise
         return lease
 
     def beat(self) -> None:
@@ -90,7 +96,9 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease back."""
-        (self._folder / INFO_FILE).unlink(missing_ok=True)
+        # A disk that has become read-only keeps the note; the lock is what counts.
+        with suppress(OSError):
+            (self._folder / INFO_FILE).unlink(missing_ok=True)
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -106,8 +114,13 @@ class Lease:
 
     def _write(self) -> None:
         temporary = self._folder / f".{INFO_FILE}.{uuid.uuid4().hex}"
-        temporary.write_text(json.dumps(dataclasses.asdict(self.info)), encoding="utf-8")
-        temporary.replace(self._folder / INFO_FILE)
+        try:
+            temporary.write_text(json.dumps(dataclasses.asdict(self.info)), encoding="utf-8")
+            temporary.replace(self._folder / INFO_FILE)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise failed("noting who writes to the store", error) from error
 
 
 def holder(folder: Path) -> LeaseInfo | None:

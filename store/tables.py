@@ -32,6 +32,7 @@ from core.errors import StoreError
 from core.labels import LABELS, ColumnType, LabelTable
 from core.schema import EMBEDDING_DIM
 from core.segments import HEADS
+from store.failures import failed
 
 _UTC_US: Final = pa.timestamp("us", tz="UTC")
 _VECTOR: Final = pa.list_(pa.float32(), EMBEDDING_DIM)
@@ -226,8 +227,7 @@ def lance_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise StoreError(f"{doing} failed: {first_line[:300]}") from error
+        raise failed(doing, error) from error
 
 
 class Tables:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from angioatlas.report import EmbedReport
 
 QUARANTINED_EXIT = 3
+INTERRUPTED_EXIT = 130
 _SHOWN = 10
 
 
@@ -56,6 +57,12 @@ def embed(
     movies: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Table that assigns AVI and MP4 files to studies."),
+    ] = None,
+    max_failed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%", help="Give up when more inputs fail than this; no limit by default."
+        ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try quarantined inputs again.")] = False,
     verify: Annotated[
@@ -106,6 +113,7 @@ def embed(
     """
     from angioatlas.atlas import Atlas  # brings LanceDB and pandas: not for --help
     from angioatlas.ingest import EmbedOptions
+    from angioatlas.stopping import Stop
 
     given = {
         "modalities": tuple(modality) if modality else None,
@@ -114,6 +122,7 @@ def embed(
         "batch_size": batch_size,
         "workers": workers,
         "movies": movies,
+        "max_failed": max_failed,
         "videos_per_study": videos_per_study,
         "classified": classified,
         "all_runs": all_runs or None,
@@ -129,20 +138,33 @@ def embed(
         keep_identifiers=keep_identifiers,
         shift_dates=shift_dates,
     )
-    with progress(quiet=json) as on_progress:
+    stop = Stop()
+    with progress(quiet=json) as on_progress, stop.by_signals(_say_stopping):
         report = Atlas.embed_into(
             named_store(settings),
             paths,
             settings=settings,
             options=options,
             on_progress=on_progress,
+            stop=stop,
         )
     if json:
         print_json(report.as_dict())
     else:
         _print(report)
+    if stop.asked:
+        say(
+            f"stopped before the end, {report.left_for_later} inputs are left; "
+            "the same command resumes",
+            stderr=True,
+        )
+        raise typer.Exit(INTERRUPTED_EXIT)
     if report.by_status.get("quarantined"):
         raise typer.Exit(QUARANTINED_EXIT)
+
+
+def _say_stopping() -> None:
+    say("stopping after the studies in flight; once more ends it at once", stderr=True)
 
 
 def _print(report: EmbedReport) -> None:
@@ -155,6 +177,7 @@ def _print(report: EmbedReport) -> None:
             **{f"  {status}": count for status, count in report.by_status.items()},
             "  left out by rules": report.left_out,
             "  known from before": report.unchanged,
+            **({"left for later": report.left_for_later} if report.left_for_later else {}),
             f"studies {verb}": report.studies_embedded,
             f"videos {verb}": report.videos_embedded,
             "seconds": f"{report.seconds:.1f}",

@@ -42,8 +42,6 @@ from angioatlas.cli.output import say
 from core.errors import AtlasError
 from core.provenance import RESEARCH_USE, software_version
 
-INTERRUPTED_EXIT = 130
-
 
 class _Commands(TyperGroup):
     """A group whose expected failures are two lines on standard error, without a traceback."""
@@ -60,7 +58,7 @@ class _Commands(TyperGroup):
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             say("interrupted; the same command resumes", stderr=True)
-            raise typer.Exit(INTERRUPTED_EXIT) from error
+            raise typer.Exit(embed.INTERRUPTED_EXIT) from error
 
 
 app = typer.Typer(

@@ -36,7 +36,7 @@ def as_process(home: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "angioatlas.cli.main", *map(str, words)],
-        env=_environment(home),
+        env=process_environment(home),
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -52,7 +52,7 @@ def as_json(home: Path, *words: object, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def process_environment(home: Path) -> dict[str, str]:
     """Return the caller's environment, without any of the caller's own settings."""
     kept = {name: value for name, value in os.environ.items() if not _is_ours(name)}
     return kept | {"HOME": str(home)}
@@ -65,7 +65,7 @@ def _is_ours(name: str) -> bool:
 @contextmanager
 def _home(home: Path) -> Iterator[None]:
     before, folder = dict(os.environ), Path.cwd()
-    inside = _environment(home)
+    inside = process_environment(home)
     os.environ.clear()
     os.environ.update(inside)
     os.chdir(ROOT)
