@@ -131,9 +131,13 @@ def check_killed(world, tmp_path, rng, victim):
         os.kill(int(rng.choice(members[1:])), signal.SIGKILL)
         running.communicate(timeout=120)
     killed_with = running.returncode
+    is_there = (store / "tables" / "meta.lance").exists()
+    dead = Store.open(store).lease_holder() if is_there else None
     again = start(base, store)
     out, said = again.communicate(timeout=120)
     assert again.returncode == 0, said
+    told = any("did not end by itself" in note for note in json.loads(out)["notes"])
+    assert told == (dead is not None)
     assert rows(store) == rows(base / "uninterrupted")
     check_nothing_is_left_over(store)
     return killed_with, json.loads(out)["studies_embedded"]

@@ -1,6 +1,8 @@
 """Runs that meet trouble: signals, a full disk, a store that cannot be written, many bad files."""
 
+import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from angioatlas.atlas import Atlas
 from angioatlas.failure_budget import TooManyFailedError
+from angioatlas.survey import no_progress
 from core.errors import StoreError
 from core.settings import load_settings
 from store.store import Store
@@ -202,3 +205,38 @@ def test_a_store_that_cannot_be_written_is_told_at_once_and_still_read(small_dis
     assert len(Atlas.open(store).videos()) == 2
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     assert embed(archive, store).by_status["embedded"] == 48
+
+
+def test_a_second_run_is_refused_while_the_first_one_writes(tmp_path, archive):
+    store = tmp_path / "store"
+    embed(archive / "0", store)
+    with Store.open(store).writer("first"):
+        second = command(tmp_path, archive, store)
+        _, said = second.communicate(timeout=60)
+        assert second.returncode == 1
+        words = " ".join(said.split())
+        assert f"process {os.getpid()} on" in words
+        assert "(run first) is writing to this store" in words
+        assert len(Atlas.open(store).videos()) == 2
+
+
+def test_a_cine_that_changes_between_header_and_pixels_is_read_again(tmp_path):
+    folder = tmp_path / "archive"
+    for name in ("c1", "c2"):
+        cine(folder, name)
+
+    def replace(phase, done, total):
+        if (phase, done) == ("studies", 0):
+            cine(folder, "c2", seed=99)
+
+    def run(on_progress=no_progress):
+        return Atlas.embed_into(
+            tmp_path / "store", [folder], encoder=tiny(), on_progress=on_progress
+        )
+
+    assert run(replace).by_code == {"changed_while_read": 1}
+    assert run().by_status["embedded"] == 2
+    hashes = Atlas.open(tmp_path / "store").inputs().set_index("uri")["sha256"]
+    assert hashes.to_dict() == {
+        path.as_uri(): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
+    }
