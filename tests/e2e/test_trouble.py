@@ -211,7 +211,7 @@ def test_a_second_run_is_refused_while_the_first_one_writes(tmp_path, archive):
     store = tmp_path / "store"
     embed(archive / "0", store)
     with Store.open(store).writer("first"):
-        second = command(tmp_path, archive, store)
+        second = command(Path.home(), archive, store)
         _, said = second.communicate(timeout=60)
         assert second.returncode == 1
         words = " ".join(said.split())
