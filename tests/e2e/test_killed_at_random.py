@@ -116,12 +116,23 @@ def wait_until_gone(pids):
         time.sleep(0.05)
 
 
+def wait_at_random(store, rng, running, whole_s):
+    """Wait until so many commits are there, none in one run of eight, and then for a while."""
+    commits = int(rng.integers(0, STUDIES // COMMIT_STUDIES + 1))
+    while commits and running.poll() is None:
+        log = store / "tables" / "commits.lance" / "_versions"
+        if log.exists() and len(list(log.iterdir())) > commits:  # the first is the empty table
+            break
+        time.sleep(0.01)
+    time.sleep(float(rng.uniform(0, 0.5 if commits else whole_s)))
+
+
 def check_killed(world, tmp_path, rng, victim):
     """Kill one process of a run after a random time, run again until the end, compare."""
     base, whole_s = world
     store = tmp_path / "store"
     running = start(base, store)
-    time.sleep(float(rng.uniform(0.3, 1.0)) * whole_s)
+    wait_at_random(store, rng, running, whole_s)
     members = group_of(running.pid)
     if victim == "parent" or len(members) == 1:
         os.kill(running.pid, signal.SIGKILL)
@@ -158,4 +169,4 @@ def test_thirty_runs_killed_at_random_moments(world, tmp_path):
         ends.append((victim, *check_killed(world, tmp_path / str(number), rng, victim)))
     left = [studies for _, _, studies in ends]
     # In the midst of the work, not before and after it.
-    assert len({*left} - {0, STUDIES}) >= 3, ends
+    assert len({*left} - {0, STUDIES}) >= 4, ends
