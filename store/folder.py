@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from core.errors import StoreError
-from store.commit_log import CommitLog, Rows, TableLog
+from store.commit_log import COMMITS, CommitLog, Rows, TableLog
 from store.lease import LOCK_FILE, Lease, LeaseInfo, holder
 from store.locks import Pins, held
 from store.place import Place, ReaderPins, WriterLease
@@ -83,7 +83,18 @@ class Folder:
         return sorted((path.parent.name, path.stem) for path in found)
 
     def log(self, tables: Rows) -> CommitLog:
-        """Return the log of commits: a table."""
+        """Return the log of commits: a table.
+
+        Raises
+        ------
+        StoreError
+            When the folder is a copy of a store that was written in a bucket.
+        """
+        if (self.root / COMMITS).exists():
+            raise StoreError(
+                f"{self.root} is a copy of a store in a bucket",
+                "copy it into a bucket again, and open it there (docs/operations.md)",
+            )
         return TableLog(tables)
 
     def pins(self) -> ReaderPins:

@@ -343,7 +343,31 @@ class Tables:
             The columns wanted; None is all.
         where : str or None
             SQL predicate, answered before rows are read.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be read, or the version was retired, which a reader without a pin may
+            find.
         """
+        try:
+            yield from self._scan(name, version, columns=columns, where=where)
+        except StoreError as error:
+            if version is None or self._has(name, version):
+                raise
+            raise StoreError(
+                f"the version of {name} that was being read is retired",
+                "read the newest version of the store",
+            ) from error
+
+    def _scan(
+        self,
+        name: str,
+        version: int | None,
+        *,
+        columns: Sequence[str] | None,
+        where: str | None,
+    ) -> Iterator[pa.RecordBatch]:
         names = list(columns or schema_of(name).names)
         with lance_errors(f"reading {name}"):
             table = self._latest(name)
@@ -438,6 +462,10 @@ class Tables:
         """
         with lance_errors(f"merging {name}"):
             self._latest(name).optimize(cleanup_older_than=dt.timedelta(minutes=10))
+
+    def _has(self, name: str, version: int) -> bool:
+        with lance_errors(f"listing the versions of {name}"):
+            return version in {row["version"] for row in self._latest(name).list_versions()}
 
     def _at(self, name: str, version: int) -> Any:
         """Return the table with the rows of a version as its newest ones."""

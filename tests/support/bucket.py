@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import pytest
@@ -67,3 +68,13 @@ def keys_holding(uri: str, needle: bytes) -> list[str]:
         if needle in key.encode()
         or needle in client.get_object(Bucket=bucket, Key=key)["Body"].read()
     ]
+
+
+def upload(folder: Path, uri: str) -> None:
+    """Copy a folder into a bucket, as any tool does."""
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    client = boto3.client("s3")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            key = f"{prefix}/{path.relative_to(folder).as_posix()}"
+            client.upload_file(str(path), bucket, key)
