@@ -24,11 +24,10 @@ _META: Final = ("tables", "meta")
 _OF_NO_STORE_YET: Final = {LEASE, CLOCK, "tables"}
 """What a process may leave that is killed while it makes a store."""
 _RETRIES: Final = {
-    # LanceDB's own are minutes; a server that is gone was noticed before (`store.objects`).
+    # LanceDB's own are minutes, and it tries most things six times over.
     "connect_timeout": f"{CONNECT_S}s",
-    "timeout": "60s",
-    "client_max_retries": "5",
-    "client_retry_timeout": "30",
+    "client_max_retries": "3",
+    "client_retry_timeout": "15",
 }
 
 
@@ -65,9 +64,14 @@ class Bucket:
         lease = self.lease("makes the store")
         try:
             self._refuse_what_is_there()
+            self._objects.check_conditions()
             yield self
         finally:
             lease.release()
+
+    def reach(self) -> None:
+        """Raise `StoreError` when the server does not answer, or not as it should."""
+        self._objects.reach()
 
     def connect(self, database: str) -> Any:
         """Open a LanceDB database of the store, which finds credentials as `Objects` does."""

@@ -66,6 +66,9 @@ class Folder:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
+    def reach(self) -> None:
+        """Do nothing: a disk answers by itself."""
+
     def connect(self, database: str) -> Any:
         """Open a LanceDB database of the store."""
         import lancedb  # takes 1.5 s, so only who opens a store waits for it

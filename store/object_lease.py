@@ -168,7 +168,7 @@ def mutex(objects: Objects, name: str, *, dead_after_s: float) -> Iterator[None]
 
     Raises
     ------
-    LeaseHeldError
+    StoreError
         At the end, when the process was stopped meanwhile and somebody else has gone on.
     """
     pause, longest = _POLL_S
@@ -182,6 +182,12 @@ def mutex(objects: Objects, name: str, *, dead_after_s: float) -> Iterator[None]
     try:
         yield
         lease.check()
+    except LeaseHeldError as error:
+        raise StoreError(
+            "this process was out of touch with the store for too long while it saved something, "
+            "and another one has saved meanwhile",
+            "look whether it is there, and save it again if not",
+        ) from error
     finally:
         lease.release()
 

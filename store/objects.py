@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +19,11 @@ from typing import Any, Final, final
 from core.errors import StoreError
 
 CONNECT_S: Final = 4
-_REQUEST_S: Final = 10
+_REQUEST_S: Final = 7
+_RETRY_S: Final = 7
 _RETRIES: Final = 2
-"""A server that does not answer at all is given up after 12 seconds, one that answers nothing of
-use within a request's time after those."""
-_RETRY_S: Final = 10
+"""So a server that takes a request and is silent is given up after 7 to 14 seconds."""
+_FRESH_S: Final = 5.0
 CLOCK: Final = "clock"
 
 Mark = Mapping[str, str]
@@ -122,6 +124,7 @@ class Objects:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._connected: Any = None
+        self._answered = float("-inf")
 
     @property
     def _store(self) -> Any:
@@ -185,6 +188,41 @@ class Objects:
                 found = self.get(name)
                 return found.mark if found is not None and found.data == data else None
 
+    def reach(self) -> None:
+        """Make sure that the server answers, unless it just did.
+
+        Before LanceDB is asked: where a server is gone, it tries for minutes.
+
+        Raises
+        ------
+        StoreError
+            When it does not, or not as it should.
+        """
+        if time.monotonic() - self._answered > _FRESH_S:
+            self.state(CLOCK)
+
+    def check_conditions(self) -> None:
+        """Make sure that the server refuses a put whose condition does not hold.
+
+        Raises
+        ------
+        StoreError
+            When it does not, so that two writers could not be told apart.
+        """
+        name = f"{CLOCK}-{uuid.uuid4().hex}"
+        first = self.put(name, b"1", None)
+        is_kept = first is not None and self.put(name, b"2", None) is None
+        second = self.put(name, b"3", first) if is_kept else None
+        is_kept = second is not None and self.put(name, b"4", first) is None
+        with self._answers():
+            self._store.delete(name)
+        if not is_kept:
+            raise StoreError(
+                f"the store {self.uri} cannot be used: its server does not heed If-None-Match and "
+                "If-Match when an object is written",
+                "use one that does (docs/operations.md), or a folder",
+            )
+
     def state(self, name: str) -> str | None:
         """Return what changes whenever the object does; None when there is none."""
         import obstore
@@ -245,6 +283,7 @@ class Objects:
 
         try:
             yield
+            self._answered = time.monotonic()
         except (BaseError, OSError, ValueError) as error:
             raise what_is_wrong(self.uri, str(error)) from error
 

@@ -86,6 +86,9 @@ class Place(Protocol):
     def making(self) -> AbstractContextManager[Place]:
         """Give an empty place for a new store, which is at this one when the block ends well."""
 
+    def reach(self) -> None:
+        """Raise `StoreError` when it cannot be reached; costs nothing where it just was."""
+
     def connect(self, database: str) -> Any:
         """Open a LanceDB database of the store."""
 

@@ -180,6 +180,7 @@ _BATCH_ROWS: Final = 2048
 _PAGE_ROWS: Final = 16384
 """Rows of one query: 64 MiB of video vectors."""
 _TRIES: Final = 5
+_QUERY: Final = re.compile(r"\?\S+")
 _MARGINS_S: Final = (1.0, 15.0, 240.0)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -227,7 +228,8 @@ def lance_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
-        first_line = (str(error).splitlines() or [""])[0]
+        # Without what is after a "?" in a URL: some object stores have the credentials there.
+        first_line = _QUERY.sub("?…", (str(error).splitlines() or [""])[0])
         raise StoreError(f"{doing} failed: {first_line[:300]}") from error
 
 
@@ -483,6 +485,7 @@ class Tables:
 
     def _latest(self, name: str) -> Any:
         database, last = _split(name)
+        self.place.reach()
         with lance_errors(f"opening the table {name}"):
             return self._database(database).open_table(last)
 

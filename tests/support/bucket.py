@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import boto3
+import obstore
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from obstore.store import from_url
 from werkzeug.serving import make_server
+
+_CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 
 
 @contextmanager
-def object_store() -> Iterator[str]:
+def object_store(*, heeds_conditions: bool = True) -> Iterator[str]:
     """Serve an object store; the environment leads to it meanwhile.  Gives its endpoint."""
     app = DomainDispatcherApplication(create_backend_app)
     one_by_one = threading.Lock()
 
     def atomic(environ, start_response):
         # moto looks whether a condition holds and writes in two steps; an object store in one.
+        heard = {n: v for n, v in environ.items() if heeds_conditions or n not in _CONDITIONS}
         with one_by_one:
-            return list(app(environ, start_response))
+            return list(app(heard, start_response))
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, atomic, threaded=True)
@@ -52,29 +59,33 @@ def lead_to(patch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 def new_prefix(bucket: str = "tests") -> str:
     """Return the URI of a prefix where nothing lies; its bucket is made."""
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return f"s3://{bucket}/{uuid.uuid4().hex[:8]}/atlas"
+    make = urllib.request.Request(f"{os.environ['AWS_ENDPOINT_URL']}/{bucket}", method="PUT")
+    with urllib.request.urlopen(make):
+        return f"s3://{bucket}/{uuid.uuid4().hex[:8]}/atlas"
 
 
 def keys_holding(uri: str, needle: bytes) -> list[str]:
-    """Return the keys of the objects below a URI whose name or bytes hold `needle`."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    client = boto3.client("s3")
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
-    keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
+    """Return the keys, below a URI, of the objects whose key or bytes hold `needle`."""
+    store = _opened(uri)
+    keys = [meta["path"] for chunk in obstore.list(store) for meta in chunk]
     return [
         key
         for key in keys
-        if needle in key.encode()
-        or needle in client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        if needle in key.encode() or needle in bytes(obstore.get(store, key).bytes())
     ]
+
+
+def put(uri: str, key: str, data: bytes = b"") -> None:
+    """Write an object."""
+    obstore.put(_opened(uri), key, data)
 
 
 def upload(folder: Path, uri: str) -> None:
     """Copy a folder into a bucket, as any tool does."""
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    client = boto3.client("s3")
     for path in folder.rglob("*"):
         if path.is_file():
-            key = f"{prefix}/{path.relative_to(folder).as_posix()}"
-            client.upload_file(str(path), bucket, key)
+            put(uri, path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def _opened(uri: str) -> Any:
+    return from_url(uri, client_options={"allow_http": True})

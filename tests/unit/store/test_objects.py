@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from core.errors import StoreError
+from core.errors import NotFoundError, StoreError
 from store.objects import what_is_wrong
 from store.store import Store
 from tests.support.bucket import lead_to, new_prefix, object_store
@@ -101,6 +101,15 @@ def test_no_credentials():
     error = what_is_wrong(URI, answer)
     assert error.message == f"the store {URI} cannot be used: no credentials were found"
     assert "AWS_ACCESS_KEY_ID" in error.hint
+
+
+def test_a_server_without_conditional_puts():
+    with object_store(heeds_conditions=False):
+        uri = new_prefix("unconditional")
+        with pytest.raises(StoreError, match="does not heed If-None-Match and If-Match"):
+            Store.create(uri, identity=KEPT)
+        with pytest.raises(NotFoundError):
+            Store.open(uri)
 
 
 def test_a_bucket_that_is_not_there():
