@@ -9,7 +9,7 @@ from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from core.errors import StoreError
-from store.commit_log import CommitLog, ObjectLog, Rows
+from store.commit_log import COMMITS, CommitLog, ObjectLog, Rows
 from store.lease import LeaseInfo
 from store.locks import FileLock
 from store.object_lease import LEASE, REGISTRY, ObjectLease, holder, mutex
@@ -21,7 +21,7 @@ DEAD_AFTER_S: Final = 60.0
 _SCHEMES: Final = ("s3", "gs", "az")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
 _META: Final = ("tables", "meta")
-_OF_NO_STORE_YET: Final = {LEASE, CLOCK, "tables"}
+_OF_NO_STORE_YET: Final = {LEASE, CLOCK, COMMITS, "tables"}
 """What a process may leave that is killed while it makes a store."""
 _RETRIES: Final = {
     # LanceDB's own are minutes, and it tries most things six times over.

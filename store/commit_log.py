@@ -45,6 +45,9 @@ class Rows(Protocol):
 class CommitLog(Protocol):
     """The log of commits of one store."""
 
+    def make(self) -> None:
+        """Make it for a new store, whose tables are there."""
+
     def read(self) -> pa.Table:
         """Return every row there is now, in no particular order."""
 
@@ -61,6 +64,9 @@ class TableLog:
 
     def __init__(self, tables: Rows) -> None:
         self._tables = tables
+
+    def make(self) -> None:
+        """Do nothing: it is one of the tables."""
 
     def read(self) -> pa.Table:
         """Return every row there is now."""
@@ -83,8 +89,7 @@ class TableLog:
 class ObjectLog:
     """The log in a bucket.
 
-    Until the first writer begins, it is the Lance table, which comes with the folder of a store
-    that was copied into the bucket.
+    In a folder that was copied into the bucket, it is the Lance table until a writer begins.
 
     Parameters
     ----------
@@ -95,6 +100,10 @@ class ObjectLog:
     def __init__(self, objects: Objects, tables: Rows) -> None:
         self._objects = objects
         self._tables = tables
+
+    def make(self) -> None:
+        """Write it without a row, unless a process that was killed had come so far."""
+        _put(self._objects, self._tables.read(_ROWS), None)
 
     def read(self) -> pa.Table:
         """Return every row there is now."""
@@ -126,6 +135,12 @@ class ObjectLog:
 
     def _rows(self, found: Found | None) -> pa.Table:
         if found is None:
+            # Only a folder has pins: without them, this is no copy of one that nobody wrote to yet.
+            if not self._objects.is_any("pins"):
+                raise StoreError(
+                    f"the store {self._objects.uri} is damaged: {COMMITS} is gone",
+                    "restore it, or the whole store, from a backup",
+                )
             return self._tables.read(_ROWS)
         try:
             return pq.read_table(pa.BufferReader(found.data))

@@ -156,10 +156,20 @@ class ObjectLease:
             said = {**dataclasses.asdict(self.info), **own, "is_held": is_held}
             data = json.dumps(said).encode()
             mark = self._objects.put(self._name, data, self._mark)
+            if mark is None and self._is_own():
+                mark = self._objects.put(self._name, data, self._mark)
             self._lost = mark is None
             if mark is not None:
                 self._mark, self._confirmed = mark, began
             return not self._lost
+
+    def _is_own(self) -> bool:
+        """Whether an earlier put was done whose answer never came; its state is known then."""
+        found = self._objects.get(self._name)
+        if found is None or self._token.encode() not in found.data:
+            return False
+        self._mark = found.mark
+        return True
 
 
 @contextlib.contextmanager

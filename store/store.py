@@ -239,12 +239,12 @@ def _fill(tables: Tables, store_uuid: str, identity: IdentityRecord) -> None:
         "shift_dates": identity.shift_dates,
         "created_at": dt.datetime.now(dt.UTC),
     }
-    # Last of all: what makes it a store.
-    for name in sorted((*LOG_TABLES, *FACT_TABLES), key=lambda name: name == "meta"):
-        tables.create(
-            name,
-            pa.Table.from_pylist([row], schema=SCHEMAS[name]) if name == "meta" else None,
-        )
+    for name in (*LOG_TABLES, *FACT_TABLES):
+        if name != "meta":
+            tables.create(name)
+    tables.log.make()
+    # Last of all, with its row at once: what makes it a store.
+    tables.create("meta", pa.Table.from_pylist([row], schema=SCHEMAS["meta"]))
 
 
 def place_of(where: Where) -> Place:

@@ -27,7 +27,7 @@ from store.objects import Objects
 from store.registry import Registry, SavedModel
 from store.store import Store
 from store.tables import Tables
-from tests.support.bucket import keys_holding, new_prefix, object_store, put, upload
+from tests.support.bucket import keys_holding, new_prefix, object_store, put, remove, upload
 from tests.support.store_cases import KEPT, batch, commit, new_store, seen
 from tests.support.store_child import BEFORE, CHANGE, commit_change
 
@@ -101,6 +101,26 @@ def test_a_folder_that_is_copied_into_a_bucket_is_a_store_there(uri, tmp_path, e
     commit_change(there, None)
     assert (seen(there, 1), seen(there)) == expected
     assert here.latest_version == 1
+
+
+def test_a_log_that_is_gone_is_no_empty_store(uri):
+    store = made(uri)
+    remove(uri, "commits.parquet")
+    for read in (store.snapshot, store.versions, lambda: store.writer("run")):
+        with pytest.raises(StoreError, match=r"is damaged: commits\.parquet is gone"):
+            read()
+
+
+def test_an_answer_that_was_lost_does_not_end_a_lease(uri):
+    objects = Objects(uri)
+    lease = ObjectLease.take(objects, "run", dead_after_s=AN_HOUR)
+    known = lease._mark
+    lease.beat()
+    lease._mark = known  # as if the answer to the last put had never come
+    lease.beat()
+    lease.check()
+    lease.release()
+    assert ObjectLease.take(objects, "next", dead_after_s=AN_HOUR).took_over is None
 
 
 def test_a_copy_of_a_bucket_is_refused_as_a_folder(tmp_path):

@@ -80,6 +80,11 @@ def put(uri: str, key: str, data: bytes = b"") -> None:
     obstore.put(_opened(uri), key, data)
 
 
+def remove(uri: str, key: str) -> None:
+    """Delete an object."""
+    obstore.delete(_opened(uri), key)
+
+
 def upload(folder: Path, uri: str) -> None:
     """Copy a folder into a bucket, as any tool does."""
     for path in folder.rglob("*"):
