@@ -21,8 +21,8 @@ DEAD_AFTER_S: Final = 60.0
 _SCHEMES: Final = ("s3", "gs", "az")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]*(/[A-Za-z0-9][A-Za-z0-9._=-]*)*")
 _META: Final = ("tables", "meta")
-_OF_NO_STORE_YET: Final = {LEASE, CLOCK, COMMITS, "tables"}
-"""What a process may leave that is killed while it makes a store."""
+_OF_NO_STORE_YET: Final = {LEASE, COMMITS, "tables"}
+"""What a process may leave that is killed while it makes a store; and clocks."""
 _RETRIES: Final = {
     # LanceDB's own are minutes, and it tries most things six times over.
     "connect_timeout": f"{CONNECT_S}s",
@@ -116,8 +116,8 @@ class Bucket:
         return self._objects.size()
 
     def _refuse_what_is_there(self) -> None:
-        others = {*self._objects.folders(), *self._objects.names()} - _OF_NO_STORE_YET
-        if others or self.has_table(*_META):
+        there = {*self._objects.folders(), *self._objects.names()} - _OF_NO_STORE_YET
+        if any(not name.startswith(CLOCK) for name in there) or self.has_table(*_META):
             raise StoreError(f"{self.uri} exists already and is not empty", "choose another prefix")
 
 

@@ -159,7 +159,7 @@ class _Adding:
 
     def __call__(self, row: pa.Table) -> None:
         told = self._rows.schema.metadata
-        rows = pa.concat_tables([self._rows, row.replace_schema_metadata(told)])
+        rows = pa.concat_tables([self._rows, row.replace_schema_metadata(told)]).combine_chunks()
         mark = _put(self._objects, rows, self._mark)
         if mark is None:
             raise LeaseHeldError(

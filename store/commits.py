@@ -13,6 +13,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -267,7 +268,9 @@ class StoreWriter(Closing):
         self._add(_to_arrow(record))
         self._on_step("commits")
         self._log.append(record)
-        self._lease.beat()
+        # It is visible, whatever became of the lease meanwhile; the next step asks.
+        with suppress(StoreError):
+            self._lease.beat()
         return record.version
 
     def _refuse_deleted(self, patients: Iterable[str], what: str, hint: str) -> None:

@@ -278,6 +278,36 @@ def test_a_writer_is_late_from_the_moment_it_is_taken_over(uri):
 
 
 @pytest.mark.slow
+def test_writers_that_take_over_from_each_other_all_the_time(uri):
+    """Each takes all others for dead: a commit is visible exactly when it was said to be."""
+    Store.create(uri, identity=KEPT)
+    done: list[tuple[int, str]] = []
+    refused: list[str] = []
+
+    def write(number: int) -> None:
+        for i in range(6):
+            study = f"P{number}.{i}"
+            try:
+                with heir(uri).writer(f"run-{number}") as writer:
+                    version = writer.commit(batch({study: [f"{number}{i}"]}))
+            except LeaseHeldError:
+                refused.append(study)
+            else:
+                done.append((version, study))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, range(3)))
+    store = Store.open(uri)
+    assert sorted(version for version, _ in done) == list(range(1, len(done) + 1))
+    assert [record.version for record in store.versions()] == list(range(len(done) + 1))
+    shown = [row["study_uid"] for row in seen(store)["studies"]]
+    assert shown == sorted(study for _, study in done)
+    assert len(done) + len(refused) == 18
+    assert done
+    assert refused
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "who",
     ["the same writer", "the next writer", "a compaction"],
