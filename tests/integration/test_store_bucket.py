@@ -236,11 +236,10 @@ LATE = r"has taken over|another one has written meanwhile"
 
 @pytest.mark.parametrize(
     ("step", "dead_after_s"),
-    [(STEPS - 1, AN_HOUR)]
-    + [
-        pytest.param(step, each, marks=pytest.mark.slow)
-        for step in range(STEPS)
-        for each in (0.0, AN_HOUR)
+    [
+        (STEPS - 1, AN_HOUR),
+        *(pytest.param(step, AN_HOUR, marks=pytest.mark.slow) for step in range(STEPS - 1)),
+        *(pytest.param(step, 0.0, marks=pytest.mark.slow) for step in (0, 6, STEPS - 1)),
     ],
 )
 def test_a_writer_that_was_stopped_commits_nothing(uri, step, dead_after_s, tmp_path):
@@ -278,8 +277,10 @@ def test_a_writer_is_late_from_the_moment_it_is_taken_over(uri):
 
 
 @pytest.mark.slow
-def test_writers_that_take_over_from_each_other_all_the_time(uri):
+def test_writers_that_take_over_from_each_other_all_the_time(uri, monkeypatch):
     """Each takes all others for dead: a commit is visible exactly when it was said to be."""
+    # Nobody asks the lease before a commit: the log alone has to hold.
+    monkeypatch.setattr(ObjectLease, "check", lambda lease: None)
     Store.create(uri, identity=KEPT)
     done: list[tuple[int, str]] = []
     refused: list[str] = []
