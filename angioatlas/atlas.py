@@ -51,7 +51,7 @@ from core.schema import Format
 from core.settings import Settings, load_settings
 from embedder.encoders.sources import Encoders
 from store.maintain import MaintenanceReport, compact, purge_patient
-from store.store import Store
+from store.store import Store, Where
 
 _READERS_S: Final = 30.0
 """How long a deletion waits for those who follow the store to let go of older versions."""
@@ -86,7 +86,7 @@ class Atlas(
     @classmethod
     def open(
         cls,
-        store: Path | str,
+        store: Where,
         *,
         settings: Settings | None = None,
         version: int | None = None,
@@ -97,7 +97,7 @@ class Atlas(
 
         Parameters
         ----------
-        store : path
+        store : path or URI
         settings : Settings, optional
         version : int, optional
             Read this version.

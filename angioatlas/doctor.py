@@ -128,7 +128,9 @@ def _store(settings: Settings) -> Iterator[Finding]:
     atlas = Atlas.open(settings.store, settings=settings)
     facts = atlas.info()
     yield Finding("store", "ok", ", ".join(f"{name} {value}" for name, value in facts.items()))
-    free = shutil.disk_usage(atlas.store.path).free
+    if atlas.store.place.folder is None:
+        return
+    free = shutil.disk_usage(atlas.store.place.folder).free
     state: State = "ok" if free > 2**30 else "broken"
     yield Finding(
         "disk", state, f"{free / 2**30:.1f} GiB free", "make room" if state != "ok" else ""

@@ -27,7 +27,7 @@ from core.errors import LeaseHeldError, UsageError
 from core.schema import StudyScore
 from core.settings import Settings, load_settings
 from store.maintain import commits_since_compaction, compact
-from store.store import Store
+from store.store import Store, Where
 
 
 class Embedding(Searches):
@@ -35,7 +35,7 @@ class Embedding(Searches):
 
     @staticmethod
     def embed_into(
-        store: Path | str,
+        store: Where,
         paths: Sequence[Path | str],
         *,
         encoder: str | EncoderHandle | None = None,
@@ -48,8 +48,7 @@ class Embedding(Searches):
 
         Parameters
         ----------
-        store : path
-            Folder of the store.
+        store : path or URI
         paths : sequence of path
             Files, folders, DICOMDIRs.
         encoder : str, EncoderHandle or None
@@ -96,7 +95,7 @@ class Embedding(Searches):
     @audited(Action.WRITE)
     def embed(self, paths: Sequence[Path | str], **how: Any) -> EmbedReport:
         """Embed more cines into this store; see `embed_into`."""
-        return self.embed_into(self.store.path, paths, settings=self.settings, **how)
+        return self.embed_into(self.store.place, paths, settings=self.settings, **how)
 
     @audited(Action.WRITE, "k", "where", "score", "exclude_same_patient")
     def store_exam(
@@ -159,7 +158,7 @@ class Embedding(Searches):
             store=self.store,
             embed=partial(
                 ingest.embed,
-                self.store.path,
+                self.store.place,
                 encoder=self._handle(space),
                 settings=self.settings,
                 options=EmbedOptions(),

@@ -37,7 +37,7 @@ from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from embedder.sampling import ClipRule
 from store.inputs import InputRow
-from store.store import Store, local_path
+from store.store import Store, Where, place_of
 
 _GIB = 2**30
 
@@ -77,7 +77,7 @@ class EncoderHandle:
 
 
 def embed(
-    store_path: Path | str,
+    store_path: Where,
     paths: Sequence[Path],
     *,
     encoder: EncoderHandle,
@@ -93,8 +93,8 @@ def embed(
 
     Parameters
     ----------
-    store_path : Path or str
-        Folder of the store.
+    store_path : Place, Path or str
+        Folder or URI of the store.
     paths : sequence of Path
         Files, folders, DICOMDIRs.
     encoder : EncoderHandle
@@ -185,7 +185,7 @@ def embed(
 
 
 def _open(
-    store_path: Path | str, settings: Settings, options: EmbedOptions, notes: list[str]
+    store_path: Where, settings: Settings, options: EmbedOptions, notes: list[str]
 ) -> tuple[Store | None, Identity]:
     """Open the store, or make it; a dry run makes none."""
     try:
@@ -249,7 +249,7 @@ def _unmatched(settings: Settings, survey: Survey) -> list[str]:
 
 
 def _survey_options(
-    store_path: Path | str,
+    store_path: Where,
     settings: Settings,
     options: EmbedOptions,
     choice: Choice,
@@ -263,7 +263,7 @@ def _survey_options(
         choice=choice,
         movies=movies,
         reselect=options.reselect,
-        exclude=local_path(store_path),
+        exclude=place_of(store_path).folder,
         header_seconds=settings.limits.header_seconds,
     )
 

@@ -27,7 +27,7 @@ from core.settings import ServeSettings
 from core.uris import path_of, uri_of
 from store.batch import CommitBatch
 from store.inputs import InputRow
-from store.store import Store, local_path
+from store.store import Store
 
 _PIECE: Final = 2**20
 _FOLDER: Final = re.compile(r"[0-9a-f]{32}")
@@ -97,7 +97,8 @@ def keep_exam(
     StoreError
         The archive or the store cannot be written.
     """
-    if archive.resolve().is_relative_to(local_path(store.path).resolve()):
+    inside = store.place.folder
+    if inside is not None and archive.resolve().is_relative_to(inside.resolve()):
         raise UsageError("the archive lies inside the store", "correct serve.archive_dir")
     studies: list[str] = []
 

@@ -175,7 +175,9 @@ class Settings(BaseSettings):
         env_prefix="ANGIOATLAS_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
-    store: str | None = Field(None, description="Folder of the store.")
+    store: str | None = Field(
+        None, description="Folder of the store, or its URI: `s3://bucket/prefix`."
+    )
     encoder: str = Field(
         "phantom-mini",
         description="Encoder to embed with, or to read where a store has several: name or folder.",

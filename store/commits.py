@@ -3,7 +3,8 @@
 LanceDB versions each table by itself.  A commit appends to the tables one after the other, tags the
 resulting Lance version of each, and last of all adds one row to the table `commits`; that row is
 what makes the new rows visible.  Whoever dies before it leaves rows that nobody sees and that the
-next compaction removes.
+next compaction removes.  Where the log lies, and what keeps a writer that lost its lease from
+adding to it, is the matter of `store.commit_log`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, final
 
@@ -23,8 +25,8 @@ from core.provenance import software_version
 from store.batch import CommitBatch
 from store.inputs import rows_to_arrow
 from store.labels import LabelBatch
-from store.lease import Lease, LeaseInfo
-from store.locks import Pins
+from store.lease import LeaseInfo
+from store.place import ReaderPins, WriterLease
 from store.rows import (
     findings_to_arrow,
     studies_to_arrow,
@@ -97,7 +99,7 @@ def read_log(tables: Tables) -> list[CommitRecord]:
             table_versions=json.loads(row["table_versions"]),
             oldest_readable=row["oldest_readable"],
         )
-        for row in tables.read("commits").to_pylist()
+        for row in tables.log.read().to_pylist()
     ]
     return [EMPTY, *sorted(records, key=lambda record: record.version)]
 
@@ -127,8 +129,8 @@ class StoreWriter(Closing):
     def __init__(
         self,
         tables: Tables,
-        pins: Pins,
-        lease: Lease,
+        pins: ReaderPins,
+        lease: WriterLease,
         *,
         tombstones: Tombstones,
         on_step: Callable[[str], None] | None = None,
@@ -137,9 +139,11 @@ class StoreWriter(Closing):
         self.pins = pins
         self._lease = lease
         self._tombstones = tombstones
-        self.step: Callable[[str], None] = on_step or (lambda name: None)
+        self._on_step: Callable[[str], None] = on_step or (lambda name: None)
         # Nobody else commits while the lease is held, so the log is read once.
+        self._add = tables.log.begin(lease.epoch)
         self._log = read_log(tables)
+        self._own: dict[str, int] = {}
 
     @property
     def took_over(self) -> LeaseInfo | None:
@@ -158,6 +162,17 @@ class StoreWriter(Closing):
     def heartbeat(self) -> None:
         """Note that the writer is alive; a commit does so too."""
         self._lease.beat()
+
+    def step(self, name: str) -> None:
+        """Say that something was written; go on only while the lease is held.
+
+        Raises
+        ------
+        LeaseHeldError
+            When somebody else has taken it over.
+        """
+        self._on_step(name)
+        self._lease.check()
 
     def commit(self, batch: CommitBatch) -> int:
         """Make everything in `batch` visible at once and return the new store version.
@@ -244,15 +259,18 @@ class StoreWriter(Closing):
             table_versions=dict(table_versions),
             oldest_readable=last.oldest_readable if oldest_readable is None else oldest_readable,
         )
+        self._lease.check()
         for name, lance_version in record.table_versions.items():
             self.tables.tag(name, record.tag, lance_version)
             self.step(f"tag {name}")
         self.pins.allow(record.version)
         self.step("pin")
-        self.tables.append("commits", _to_arrow(record))
-        self.step("commits")
+        self._add(_to_arrow(record))
+        self._on_step("commits")
         self._log.append(record)
-        self._lease.beat()
+        # It is visible, whatever became of the lease meanwhile; the next step asks.
+        with suppress(StoreError):
+            self._lease.beat()
         return record.version
 
     def _refuse_deleted(self, patients: Iterable[str], what: str, hint: str) -> None:
@@ -265,9 +283,31 @@ class StoreWriter(Closing):
         if not self.tables.exists(name):
             self.tables.create(name)
             self.step(f"create {name}")
-        lance_version = self.tables.append(name, rows)
+        self._own[name] = self.tables.append(name, rows, onto=self._base(name))
         self.step(name)
-        return lance_version
+        return self._own[name]
+
+    def settle(self, name: str) -> int:
+        """Return the Lance version of a table that holds all that is committed, and is the newest.
+
+        Where a writer may have lost its lease without knowing it yet, what it wrote to the table is
+        left out: the rows of an append would be seen by nobody, but a rewrite of what it knew of
+        would lack the rows that came after.
+        """
+        base = self._base(name)
+        return self.tables.version(name) if base is None else self.tables.settle(name, base)
+
+    def rewrite(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
+        """Replace the rows of a table by those that are wanted of it; return its Lance version."""
+        self._own[name] = self.tables.rewrite(name, batches)
+        self.step(f"rewrite {name}")
+        return self._own[name]
+
+    def _base(self, name: str) -> int | None:
+        """Return the Lance version that this writer's rows come after; None is the newest."""
+        if not self.tables.place.is_fenced:
+            return None
+        return self._own.get(name, self._log[-1].table_versions.get(name))
 
 
 def _to_arrow(record: CommitRecord) -> pa.Table:

@@ -10,6 +10,7 @@ from typing import Final
 from core.errors import StoreError
 
 _NUMBERED: Final = re.compile(r"os error (\d+)")
+_QUERY: Final = re.compile(r"\?\S+")
 _RESUMES: Final = "what was committed stays, and the same command resumes"
 _HINTS: Final = {
     errno.ENOSPC: f"free some space on its disk; {_RESUMES}",
@@ -32,7 +33,9 @@ def failed(doing: str, error: Exception) -> StoreError:
         What the operating system, Arrow or LanceDB raised.
     """
     number = _number(error)
-    said = os.strerror(number) if number in _HINTS else (str(error).splitlines() or [""])[0][:300]
+    first_line = (str(error).splitlines() or [""])[0][:300]
+    # Without what is after a "?" in a URL: some object stores have the credentials there.
+    said = os.strerror(number) if number in _HINTS else _QUERY.sub("?…", first_line)
     return StoreError(f"{doing} failed: {said}", _HINTS.get(number, ""))
 
 

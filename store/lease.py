@@ -55,7 +55,11 @@ class Lease:
         This holder.
     took_over : LeaseInfo or None
         The previous holder, when it died without giving the lease back.
+    epoch : int
+        Nothing here; where the lease may be lost, it grows with every holder.
     """
+
+    epoch = 0
 
     def __init__(
         self, folder: Path, lock: FileLock, info: LeaseInfo, took_over: LeaseInfo | None
@@ -77,9 +81,9 @@ class Lease:
         lock = try_lock(folder / LOCK_FILE, exclusive=True)
         if lock is None:
             raise LeaseHeldError(
-                _held_by(holder(folder)), "wait for it to end, or stop that process; readers go on"
+                held_by(holder(folder)), "wait for it to end, or stop that process; readers go on"
             )
-        now = _now()
+        now = now_text()
         info = LeaseInfo(socket.gethostname(), os.getpid(), run_id, now, now)
         lease = cls(folder, lock, info, took_over=holder(folder))
         try:
@@ -91,8 +95,11 @@ class Lease:
 
     def beat(self) -> None:
         """Note that the holder is alive."""
-        self.info = dataclasses.replace(self.info, heartbeat_at=_now())
+        self.info = dataclasses.replace(self.info, heartbeat_at=now_text())
         self._write()
+
+    def check(self) -> None:
+        """Make sure that the lease is still held, as it is: no living process loses a flock."""
 
     def release(self) -> None:
         """Give the lease back."""
@@ -131,7 +138,8 @@ def holder(folder: Path) -> LeaseInfo | None:
         return None
 
 
-def _held_by(info: LeaseInfo | None) -> str:
+def held_by(info: LeaseInfo | None) -> str:
+    """Say who writes."""
     if info is None:
         return "another process is writing to this store"
     return (
@@ -140,5 +148,6 @@ def _held_by(info: LeaseInfo | None) -> str:
     )
 
 
-def _now() -> str:
+def now_text() -> str:
+    """Return the time as it stands in a lease."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

@@ -54,7 +54,7 @@ class MaintenanceReport:
         Rows that left the newest version of each table: orphans of killed runs, superseded rows,
         rows of deleted patients.
     bytes_before, bytes_after : int
-        Size of the folder.
+        Size of the store.
     """
 
     version: int
@@ -126,7 +126,7 @@ def compact(
             ):
                 floor = _floor(store, writer, last.version + 1 - keep_versions, cutoff)
                 writer.publish(COMPACT, table_versions, oldest_readable=floor)
-        _drop_retired(store, writer)
+        _drop_retired(store, writer, unfinished=not store.place.is_fenced)
         last = writer.log[-1]
     return MaintenanceReport(
         last.version, last.oldest_readable, removed, before, folder_bytes(store)
@@ -198,7 +198,7 @@ def purge_patient(
             # A reader may have come while the tables were rewritten.
             _refuse_pinned(store, [record.version for record in writer.log])
             writer.publish(PURGE, table_versions, oldest_readable=writer.log[-1].version + 1)
-        _drop_retired(store, writer)
+        _drop_retired(store, writer, unfinished=True)
         tombstones = store.tombstones()
         Registry(store.tables).forget_patient(patient_id)
         Judgements(store).forget_patient(patient_id)
@@ -214,13 +214,7 @@ def purge_patient(
 
 def folder_bytes(store: Store) -> int:
     """Return the size of all files of the store."""
-    total = 0
-    for path in store.path.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # a writer replaced it meanwhile
-            continue
-    return total
+    return store.place.size()
 
 
 def _run_id(kind: str) -> str:
@@ -266,19 +260,18 @@ def _rewrite_all(store: Store, writer: StoreWriter) -> tuple[dict[str, int], dic
     removed: dict[str, int] = {}
     with store.snapshot() as snapshot:
         keep = _visible_keys(snapshot)
+    versions: dict[str, int] = {}
     for name in store.tables.commit_tables():
         wanted = keep.get(name, set())
+        versions[name] = writer.settle(name)
         surplus = store.tables.count(name) - len(wanted)
         if surplus or store.tables.is_fragmented(name):
-            store.tables.rewrite(name, _kept(store.tables, name, wanted))
-            writer.step(f"rewrite {name}")
+            versions[name] = writer.rewrite(name, _kept(store.tables, name, wanted))
         if surplus:
             removed[name] = surplus
     # What is in no commit (tables of a killed run) is left out, unless rows are wanted of it.
     named = set(writer.log[-1].table_versions) | keep.keys()
-    return removed, {
-        name: store.tables.version(name) for name in sorted(named) if store.tables.exists(name)
-    }
+    return removed, {name: versions[name] for name in sorted(named) if name in versions}
 
 
 def _visible_keys(snapshot: Snapshot) -> dict[str, set[RowKey]]:
@@ -319,7 +312,7 @@ def _kept(tables: Tables, name: str, wanted: set[RowKey]) -> Iterator[pa.RecordB
         raise StoreError(f"{name} has {n} of the {len(wanted)} visible rows; it is not rewritten")
 
 
-def _drop_retired(store: Store, writer: StoreWriter) -> None:
+def _drop_retired(store: Store, writer: StoreWriter, *, unfinished: bool) -> None:
     """Remove tags, pins and files of retired versions and of killed commits."""
     last = writer.log[-1]
     kept = [record for record in writer.log if record.version >= last.oldest_readable]
@@ -328,9 +321,9 @@ def _drop_retired(store: Store, writer: StoreWriter) -> None:
         store.tables.keep_only_tags(name, tags)
         writer.step(f"untag {name}")
         if name not in last.table_versions:
-            store.tables.clean_all_but_latest(name)
+            store.tables.clean_all_but_latest(name, unfinished=unfinished)
         else:
-            store.tables.clean_before(name, _oldest_in_use(kept, name))
+            store.tables.clean_before(name, _oldest_in_use(kept, name), unfinished=unfinished)
         writer.step(f"clean {name}")
     registry = [name for name in REGISTRY_TABLES if store.tables.exists(name)]
     for name in (*LOG_TABLES, *registry):

@@ -1,7 +1,7 @@
 """Cohorts, models and maps that were saved: each stands for one store version, part of none.
 
 Rows are appended and never changed; the last row of a name is what the name means, and a row may
-say that the name is gone.  A file lock orders appends and the one rewrite, when a patient is
+say that the name is gone.  A lock orders appends and the one rewrite, when a patient is
 deleted.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar, final
 
@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 
 from core.errors import NameTakenError, NotFoundError, UsageError
 from core.provenance import software_version
-from store.locks import held
 from store.tables import SCHEMAS, Tables
 
 COHORTS: Final = "cohorts"
@@ -147,13 +146,9 @@ _WHOLE_ID: Final = re.compile("[0-9a-f]{64}")
 _OF_DOTS: Final = ("uids", "patient_ids", "x", "y", "is_landmark")
 
 
-@contextmanager
-def registry_lock(tables: Tables) -> Iterator[None]:
+def registry_lock(tables: Tables) -> AbstractContextManager[None]:
     """Hold the lock that orders appends to the tables of no version, and their rewrites."""
-    file = tables.root / "registry.lock"
-    file.touch()
-    with held(file, exclusive=True):
-        yield
+    return tables.place.registry_lock()
 
 
 @final

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, final
@@ -16,16 +15,21 @@ import pyarrow as pa
 from core.errors import NotFoundError, StoreError
 from core.ids import IdentityMode, IdentityRecord
 from core.provenance import software_version
+from store.bucket import Bucket
 from store.commits import CommitRecord, StoreWriter, read_log, readable
-from store.lease import LOCK_FILE, Lease, LeaseInfo, holder
-from store.locks import Pins
+from store.folder import Folder
+from store.lease import LeaseInfo
+from store.place import Place
 from store.snapshot import Snapshot
 from store.tables import FACT_TABLES, LOG_TABLES, SCHEMAS, Tables
 from store.tombstones import Tombstones
 from store.visible import Visible
 
 FORMAT_VERSION: Final = 1
-"""The format of the store's folder; another one is refused."""
+"""The format of the store; another one is refused."""
+
+Where = Path | str | Place
+"""A path, a URI, or a place that was made of one."""
 
 
 @dataclass(frozen=True)
@@ -46,89 +50,92 @@ class Position:
 
 @final
 class Store:
-    """A store folder.  Opening one holds nothing; snapshots and writers do.
+    """A store.  Opening one holds nothing; snapshots and writers do.
 
     Made by `Store.create` and `Store.open`.
 
     Attributes
     ----------
-    path : Path
-        The folder.
+    place : Place
+        Where it lies.
     uuid : str
-        The store's own name, made once; copies of the folder share it.
+        The store's own name, made once; copies of the store share it.
     identity : IdentityRecord
         How identifiers were treated when the store was made.
     """
 
-    def __init__(self, path: Path, store_uuid: str, identity: IdentityRecord) -> None:
-        self.path = path
+    def __init__(self, place: Place, store_uuid: str, identity: IdentityRecord) -> None:
+        self.place = place
         self.uuid = store_uuid
         self.identity = identity
-        self.tables = Tables(path)
-        self.pins = Pins(path / "pins")
+        self.tables = Tables(place)
+        self.pins = place.pins()
 
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r})"
+        return f"Store({str(self.place)!r})"
 
-    @classmethod
-    def create(cls, path: Path | str, *, identity: IdentityRecord) -> Self:
-        """Make an empty store; the folder appears complete or not at all.
+    @property
+    def path(self) -> Path:
+        """The folder of a store that lies in one.
 
         Raises
         ------
         StoreError
-            When `path` is an object-store URI, exists and is not an empty folder, or cannot be
-            written.
+            When it does not.
         """
-        folder = local_path(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise StoreError(
-                f"{folder} exists already and is not an empty folder", "choose another folder"
-            )
-        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.new")
-        store = cls(temporary, uuid.uuid4().hex, identity)
-        try:
-            temporary.mkdir(parents=True)
-            store._fill()
-            temporary.replace(folder)
-        except OSError as error:
-            raise StoreError(f"the store {folder} cannot be made: {error.strerror}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        return cls(folder, store.uuid, identity)
+        if self.place.folder is None:
+            raise StoreError(f"the store {self.place} is no folder", "use its URI: `place.uri`")
+        return self.place.folder
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open the store in `path`.
+    def create(cls, where: Where, *, identity: IdentityRecord) -> Self:
+        """Make an empty store; it appears complete or not at all.
+
+        Raises
+        ------
+        StoreError
+            When there is something already, or it cannot be written.
+        LeaseHeldError
+            When another process is making it.
+        """
+        place = place_of(where)
+        store_uuid = uuid.uuid4().hex
+        with place.making() as aside:
+            _fill(Tables(aside), store_uuid, identity)
+        return cls(place, store_uuid, identity)
+
+    @classmethod
+    def open(cls, where: Where) -> Self:
+        """Open the store in a folder or a bucket.
 
         Raises
         ------
         NotFoundError
             When there is no store.
         StoreError
-            When `path` is an object-store URI, or the store was made by another format version.
+            When it cannot be reached, or was made by another format version.
         """
-        folder = local_path(path)
-        tables = Tables(folder)
+        place = place_of(where)
+        tables = Tables(place)
         if not tables.exists("meta"):
             raise NotFoundError(
-                f"there is no store in {folder}",
+                f"there is no store in {place}",
                 "`angioatlas embed FOLDER --store STORE` makes one",
             )
         rows = tables.read("meta").to_pylist()
         if len(rows) != 1:
-            raise StoreError(f"the store {folder} is damaged: meta has {len(rows)} rows, not 1")
+            raise StoreError(f"the store {place} is damaged: meta has {len(rows)} rows, not 1")
         meta = rows[0]
         if meta["format_version"] != FORMAT_VERSION:
             raise StoreError(
-                f"the store {folder} has format {meta['format_version']}; this software reads "
+                f"the store {place} has format {meta['format_version']}; this software reads "
                 f"format {FORMAT_VERSION}",
                 f"open it with AngioAtlas {meta['software_version']}, which made it",
             )
         identity = IdentityRecord(
             IdentityMode(meta["identity_mode"]), meta["key_fingerprint"], meta["shift_dates"]
         )
-        return cls(folder, meta["store_uuid"], identity)
+        return cls(place, meta["store_uuid"], identity)
 
     def versions(self) -> list[CommitRecord]:
         """Return the commits that can be read, by version; version 0 is the empty store."""
@@ -141,12 +148,12 @@ class Store:
 
     def position(self) -> Position:
         """Return where the store stands now."""
-        versions = self.tables.read("commits", columns=["version"])["version"].to_pylist()
+        versions = self.tables.log.read()["version"].to_pylist()
         return Position(max(versions, default=0), len(self.tombstones()))
 
-    def stamp(self) -> tuple[int, int]:
+    def stamp(self) -> Hashable:
         """Return what changes whenever the position does, in a millisecond: a server polls it."""
-        return self.tables.version("commits"), self.tables.version("tombstones")
+        return self.tables.log.stamp(), self.tables.version("tombstones")
 
     def snapshot(self, version: int | None = None, *, after: Snapshot | None = None) -> Snapshot:
         """Open a version, by default the newest, and pin it.
@@ -200,7 +207,7 @@ class Store:
         LeaseHeldError
             When a living process holds the lease.
         """
-        lease = Lease.take(self.path, run_id)
+        lease = self.place.lease(run_id)
         try:
             return StoreWriter(
                 self.tables, self.pins, lease, tombstones=self.tombstones(), on_step=on_step
@@ -211,7 +218,7 @@ class Store:
 
     def lease_holder(self) -> LeaseInfo | None:
         """Return who wrote `lease.json`: the writer, or one that died; None when nobody."""
-        return holder(self.path)
+        return self.place.holder()
 
     def tombstones(self) -> Tombstones:
         """Return the deleted patients, as of now; ``patient_id in store.tombstones()``."""
@@ -221,43 +228,45 @@ class Store:
         """Whether the patient was deleted; to ask for many, keep `tombstones`."""
         return patient_id in self.tombstones()
 
-    def _fill(self) -> None:
-        for name in (*LOG_TABLES, *FACT_TABLES):
-            self.tables.create(name)
-        (self.path / "spaces").mkdir()
-        (self.path / LOCK_FILE).touch()
-        self.pins.create()
-        row = {
-            "store_uuid": self.uuid,
-            "identity_mode": self.identity.mode.value,
-            "software_version": software_version(),
-            "format_version": FORMAT_VERSION,
-            "key_fingerprint": self.identity.key_fingerprint,
-            "shift_dates": self.identity.shift_dates,
-            "created_at": dt.datetime.now(dt.UTC),
-        }
-        self.tables.append("meta", pa.Table.from_pylist([row], schema=SCHEMAS["meta"]))
+
+def _fill(tables: Tables, store_uuid: str, identity: IdentityRecord) -> None:
+    row = {
+        "store_uuid": store_uuid,
+        "identity_mode": identity.mode.value,
+        "software_version": software_version(),
+        "format_version": FORMAT_VERSION,
+        "key_fingerprint": identity.key_fingerprint,
+        "shift_dates": identity.shift_dates,
+        "created_at": dt.datetime.now(dt.UTC),
+    }
+    for name in (*LOG_TABLES, *FACT_TABLES):
+        if name != "meta":
+            tables.create(name)
+    tables.log.make()
+    # Last of all, with its row at once: what makes it a store.
+    tables.create("meta", pa.Table.from_pylist([row], schema=SCHEMAS["meta"]))
 
 
-def local_path(path: Path | str) -> Path:
-    """Return the folder that `path` names.
+def place_of(where: Where) -> Place:
+    """Return the place that a path or URI names.
 
     Parameters
     ----------
-    path : Path or str
-        A path or a ``file://`` URI.
+    where : Place, Path or str
+        A path, a ``file://`` URI, or one of an object store.
 
     Raises
     ------
     StoreError
         When it is a URI of another kind.
     """
-    if isinstance(path, str) and "://" in path:
-        parts = urlsplit(path)
-        if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-            raise StoreError(
-                f"object stores are not supported yet: {parts.scheme}://…",
-                "name a folder on a local disk",
-            )
-        return Path(unquote(parts.path))
-    return Path(path)
+    if isinstance(where, Path):
+        return Folder(where)
+    if not isinstance(where, str):
+        return where
+    if "://" not in where:
+        return Folder(Path(where))
+    parts = urlsplit(where)
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
+        return Folder(Path(unquote(parts.path)))
+    return Bucket(where)

@@ -23,7 +23,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -33,6 +32,7 @@ from core.labels import LABELS, ColumnType, LabelTable
 from core.schema import EMBEDDING_DIM
 from core.segments import HEADS
 from store.failures import failed
+from store.place import Place
 
 _UTC_US: Final = pa.timestamp("us", tz="UTC")
 _VECTOR: Final = pa.list_(pa.float32(), EMBEDDING_DIM)
@@ -180,6 +180,7 @@ _BATCH_ROWS: Final = 2048
 """Rows of one batch of a scan: 8 MiB of video vectors."""
 _PAGE_ROWS: Final = 16384
 """Rows of one query: 64 MiB of video vectors."""
+_TRIES: Final = 5
 _MARGINS_S: Final = (1.0, 15.0, 240.0)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -231,45 +232,72 @@ def lance_errors(doing: str) -> Iterator[None]:
 
 
 class Tables:
-    """The LanceDB databases of one store folder.
+    """The LanceDB databases of one store: `tables` holds facts, `spaces/<encoder_id>` vectors.
 
     Parameters
     ----------
-    root : Path
-        The store's folder: `tables/` holds the facts and logs, `spaces/<encoder_id>/` the vectors.
+    place : Place
+        Where the store lies.
+
+    Attributes
+    ----------
+    log : CommitLog
+        The rows of `commits`.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._databases: dict[Path, Any] = {}
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.log = place.log(self)
+        self._databases: dict[str, Any] = {}
 
     def exists(self, name: str) -> bool:
         """Whether the table `name` was ever made."""
-        folder, last = self._place(name)
-        return (folder / f"{last}.lance" / "_versions").is_dir()
+        return self.place.has_table(*_split(name))
 
-    def create(self, name: str) -> None:
-        """Make the table `name`, empty, unless it is there."""
-        folder, last = self._place(name)
+    def create(self, name: str, rows: pa.Table | None = None) -> None:
+        """Make the table `name`, empty or of `rows` at once, unless it is there."""
+        database, last = _split(name)
         if not self.exists(name):
-            with lance_errors(f"making the table {name}"):
-                self._database(folder).create_table(last, schema=schema_of(name), exist_ok=True)
+            with lance_errors(f"making the table {name}"), self.place.writing(database, last):
+                self._database(database).create_table(
+                    last, rows, schema=schema_of(name), exist_ok=True
+                )
 
     def space_tables(self) -> list[str]:
-        """Return the names of all vector tables on disk, committed or not, sorted."""
-        spaces = self.root / "spaces"
-        found = spaces.glob("*/*.lance") if spaces.is_dir() else ()
-        return sorted(f"spaces/{path.parent.name}/{path.stem}" for path in found)
+        """Return the names of all vector tables there are, committed or not, sorted."""
+        return [f"spaces/{encoder_id}/{table}" for encoder_id, table in self.place.spaces()]
 
     def commit_tables(self) -> list[str]:
-        """Return the names of all tables on disk whose rows carry a `commit_id`."""
+        """Return the names of all tables there are whose rows carry a `commit_id`."""
         labels = [name for name in LABEL_TABLES if self.exists(name)]
         return [*FACT_TABLES, *labels, *self.space_tables()]
 
-    def append(self, name: str, rows: pa.Table) -> int:
-        """Add `rows` to the table and return its new Lance version."""
-        with lance_errors(f"appending {rows.num_rows} rows to {name}"):
-            return int(self._latest(name).add(rows).version)
+    def append(self, name: str, rows: pa.Table, *, onto: int | None = None) -> int:
+        """Add `rows` to the table and return its new Lance version.
+
+        Parameters
+        ----------
+        name : str
+        rows : pa.Table
+        onto : int or None
+            The Lance version that they come after, without what anybody else has written since;
+            None is the newest.
+        """
+        with self._writing(f"appending {rows.num_rows} rows to {name}", name):
+            if onto is None:
+                return int(self._latest(name).add(rows).version)
+            for _ in range(_TRIES):
+                table = self._at(name, onto)
+                before = int(table.version)
+                after = int(table.add(rows).version)
+                if after == before + 1:
+                    return after
+        raise StoreError(f"somebody else goes on writing to {name}", "find and end that process")
+
+    def settle(self, name: str, onto: int) -> int:
+        """Leave out what anybody has written to a table after a version; return the newest then."""
+        with self._writing(f"settling {name}", name):
+            return int(self._at(name, onto).version)
 
     def rewrite(self, name: str, batches: Iterable[pa.RecordBatch]) -> int:
         """Replace the rows of the table by `batches`, as a new Lance version, which is returned.
@@ -277,7 +305,7 @@ class Tables:
         Older versions keep their rows.  An exception out of `batches` leaves the table as it was.
         """
         reader = pa.RecordBatchReader.from_batches(schema_of(name), batches)
-        with lance_errors(f"rewriting {name}"):
+        with self._writing(f"rewriting {name}", name):
             return int(self._latest(name).add(reader, mode="overwrite").version)
 
     def version(self, name: str) -> int:
@@ -315,7 +343,31 @@ class Tables:
             The columns wanted; None is all.
         where : str or None
             SQL predicate, answered before rows are read.
+
+        Raises
+        ------
+        StoreError
+            When they cannot be read, or the version was retired, which a reader without a pin may
+            find.
         """
+        try:
+            yield from self._scan(name, version, columns=columns, where=where)
+        except StoreError as error:
+            if version is None or self._has(name, version):
+                raise
+            raise StoreError(
+                f"the version of {name} that was being read is retired",
+                "read the newest version of the store",
+            ) from error
+
+    def _scan(
+        self,
+        name: str,
+        version: int | None,
+        *,
+        columns: Sequence[str] | None,
+        where: str | None,
+    ) -> Iterator[pa.RecordBatch]:
         names = list(columns or schema_of(name).names)
         with lance_errors(f"reading {name}"):
             table = self._latest(name)
@@ -361,8 +413,11 @@ class Tables:
             for tag in set(table.tags.list()) - tags:
                 table.tags.delete(tag)
 
-    def clean_before(self, name: str, version: int) -> None:
+    def clean_before(self, name: str, version: int, *, unfinished: bool = True) -> None:
         """Remove the files that only Lance versions older than `version` need.
+
+        With `unfinished`, also those of appends that have not ended, and that may go on, where the
+        caller could have lost the lease; without, LanceDB keeps them for a week.
 
         Cleaning is by time, so of several versions made within one second some may stay, unless
         `version` is the newest.  No version from `version` on is removed, since those in use are
@@ -372,7 +427,7 @@ class Tables:
         with lance_errors(f"listing the versions of {name}"):
             times = {row["version"]: row["timestamp"] for row in table.list_versions()}
         if version == max(times):
-            self.clean_all_but_latest(name)
+            self.clean_all_but_latest(name, unfinished=unfinished)
         if version not in times or version in {min(times), max(times)}:
             return
         # In the hour that occurs twice in autumn, astimezone takes the first: it cleans less.
@@ -380,7 +435,7 @@ class Tables:
         for margin_s in _MARGINS_S:
             age = dt.datetime.now(dt.UTC) - made + dt.timedelta(seconds=margin_s)
             try:
-                table.optimize(cleanup_older_than=age, delete_unverified=True)
+                table.optimize(cleanup_older_than=age, delete_unverified=unfinished)
             except RuntimeError as error:
                 # The clock moved between `now` above and LanceDB's: ask for less.
                 if "tagged version" not in str(error):
@@ -388,8 +443,8 @@ class Tables:
             else:
                 return
 
-    def clean_all_but_latest(self, name: str) -> None:
-        """Remove every file that the newest version does not need.
+    def clean_all_but_latest(self, name: str, *, unfinished: bool = True) -> None:
+        """Remove every file that the newest version does not need; see `clean_before`.
 
         No tag may be left on an older version, and nobody may be reading one.
         """
@@ -397,7 +452,7 @@ class Tables:
         time.sleep(0.005)
         with lance_errors(f"cleaning {name}"):
             self._latest(name).optimize(
-                cleanup_older_than=dt.timedelta(milliseconds=1), delete_unverified=True
+                cleanup_older_than=dt.timedelta(milliseconds=1), delete_unverified=unfinished
             )
 
     def tidy_log(self, name: str) -> None:
@@ -405,22 +460,41 @@ class Tables:
 
         Readers take the newest version and read it at once, so ten minutes are ample for them.
         """
-        with lance_errors(f"merging {name}"):
+        with self._writing(f"merging {name}", name):
             self._latest(name).optimize(cleanup_older_than=dt.timedelta(minutes=10))
 
-    def _place(self, name: str) -> tuple[Path, str]:
-        parent, _, last = name.rpartition("/")
-        return self.root / (parent or "tables"), last
+    def _has(self, name: str, version: int) -> bool:
+        with lance_errors(f"listing the versions of {name}"):
+            return version in {row["version"] for row in self._latest(name).list_versions()}
 
-    def _database(self, folder: Path) -> Any:
-        import lancedb  # takes 1.5 s, so only who opens a store waits for it
+    def _at(self, name: str, version: int) -> Any:
+        """Return the table with the rows of a version as its newest ones."""
+        table = self._latest(name)
+        if table.version != version:
+            table.checkout(version)
+            table.restore()
+        return table
 
-        if folder not in self._databases:
-            with lance_errors(f"opening {folder.name}"):
-                self._databases[folder] = lancedb.connect(folder)
-        return self._databases[folder]
+    @contextmanager
+    def _writing(self, doing: str, name: str) -> Iterator[None]:
+        """Write to a table for the block: whole, or not at all."""
+        with lance_errors(doing), self.place.writing(*_split(name)):
+            yield
+
+    def _database(self, database: str) -> Any:
+        if database not in self._databases:
+            with lance_errors(f"opening {database}"):
+                self._databases[database] = self.place.connect(database)
+        return self._databases[database]
 
     def _latest(self, name: str) -> Any:
-        folder, last = self._place(name)
+        database, last = _split(name)
+        self.place.reach()
         with lance_errors(f"opening the table {name}"):
-            return self._database(folder).open_table(last)
+            return self._database(database).open_table(last)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the database and the table's name in it."""
+    parent, _, last = name.rpartition("/")
+    return parent or "tables", last

@@ -80,7 +80,7 @@ def dashboard(
         )
     say(f"{scheme}://{host}:{port}  (store version {atlas.store.latest_version})", stderr=True)
     print_notice()
-    os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
+    os.environ["ANGIOATLAS_STORE"] = atlas.store.place.uri
     words = [f"--{name}={value}" for name, value in options.items()]
     words += [f"--server.allowedHosts={name}" for name in dict.fromkeys(hosts)]
     command = [sys.executable, "-m", _SERVER, *words]

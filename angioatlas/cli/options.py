@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", "-s", metavar="FOLDER", help="Folder of the store.", show_default=False
+        "--store",
+        "-s",
+        metavar="FOLDER",
+        help="Folder of the store, or s3://BUCKET/PREFIX.",
+        show_default=False,
     ),
 ]
 EncoderOption = Annotated[

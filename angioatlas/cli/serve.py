@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -69,7 +68,7 @@ def serve(
     atlas = open_atlas(store)
     Access(atlas.settings)  # what is wrong with an identity provider's settings is said now
     # The processes of several workers are told by their environment.
-    os.environ["ANGIOATLAS_STORE"] = str(Path(atlas.store.path).resolve())
+    os.environ["ANGIOATLAS_STORE"] = atlas.store.place.uri
     os.environ[INSECURE] = "1" if insecure_local else "0"
     if scheme == "http" and not local:
         say(

@@ -96,7 +96,7 @@ SaveOption = Annotated[
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help="CSV to write.")]
 FromStoreOption = Annotated[
-    Path | None, typer.Option("--from-store", help="Store that the model is saved in.")
+    str | None, typer.Option("--from-store", help="Store that the model is saved in.")
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,7 +15,7 @@ from angioatlas.predictions import Predictions
 from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, listing
 from angioatlas.survey import OnProgress, no_progress
 from store.registry import Registry, SavedModel
-from store.store import Store
+from store.store import Store, Where
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
@@ -148,7 +147,7 @@ class LvefStudies(CohortStudies):
         *,
         cohort: str | CohortMembers | None = None,
         encoder: str | None = None,
-        from_store: Path | None = None,
+        from_store: Where | None = None,
     ) -> LvefResult:
         """Judge a saved model, of this store or another one, on a cohort of this store."""
         from angioatlas.lvef.saved import validate_saved

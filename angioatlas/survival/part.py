@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +18,7 @@ from angioatlas.saved_models import ModelFacts, facts_of, first_of_summary, list
 from angioatlas.survey import OnProgress, no_progress
 from core.errors import UsageError
 from store.registry import Registry, SavedModel
-from store.store import Store
+from store.store import Store, Where
 
 if TYPE_CHECKING:
     # The estimators take seconds to import: who searches does without them.
@@ -159,7 +158,7 @@ class SurvivalStudies(CohortStudies):
         *,
         cohort: str | CohortMembers | None = None,
         encoder: str | None = None,
-        from_store: Path | None = None,
+        from_store: Where | None = None,
     ) -> SurvivalResult:
         """Judge a saved model, of this store or another one, on a cohort of this store."""
         from angioatlas.survival.saved import validate_saved

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from core.errors import StoreError
+from store.folder import Folder
 from store.tables import SCHEMAS, Tables, space_table
 from tests.support.store_cases import commit, files_holding, new_store, seen
 
@@ -39,7 +40,7 @@ def reopened(tmp_path: Path):
 def test_a_table_name_may_not_hold_a_slash(tmp_path):
     with pytest.raises(ValueError, match="Invalid table name"):
         lancedb.connect(tmp_path).create_table("spaces/x", schema=SCHEMA)
-    tables = Tables(tmp_path)
+    tables = Tables(Folder(tmp_path))
     tables.create(space_table("enc-a", "video_vectors"))
     assert tables.exists("spaces/enc-a/video_vectors")
     assert tables.space_tables() == ["spaces/enc-a/video_vectors"]
@@ -130,7 +131,7 @@ def test_the_store_reads_what_another_process_committed(tmp_path):
 
 
 def test_a_rewrite_that_fails_leaves_the_table_as_it_was(tmp_path):
-    tables = Tables(tmp_path)
+    tables = Tables(Folder(tmp_path))
     tables.create("tombstones")
     row = {"patient_hash": "h", "state": "hidden", "created_at": dt.datetime.now(dt.UTC)}
     rows = pa.Table.from_pylist([row], schema=SCHEMAS["tombstones"])
@@ -148,11 +149,11 @@ def test_a_rewrite_that_fails_leaves_the_table_as_it_was(tmp_path):
 
 def test_a_missing_table_is_a_store_error(tmp_path):
     with pytest.raises(StoreError, match="opening the table videos failed"):
-        Tables(tmp_path).read("videos")
+        Tables(Folder(tmp_path)).read("videos")
 
 
 def test_cleaning_leaves_tagged_versions_and_retries_when_the_clock_moves(tmp_path):
-    tables = Tables(tmp_path)
+    tables = Tables(Folder(tmp_path))
     tables.create("tombstones")
     row = {"patient_hash": "h", "state": "hidden", "created_at": dt.datetime.now(dt.UTC)}
     rows = pa.Table.from_pylist([row], schema=SCHEMAS["tombstones"])

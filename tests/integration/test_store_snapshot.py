@@ -11,7 +11,7 @@ import pytest
 from core.errors import NotFoundError, StoreError, UsageError
 from core.ids import IdentityMode, IdentityRecord, PseudonymisedIdentity
 from core.schema import Level
-from store.store import FORMAT_VERSION, Store, local_path
+from store.store import FORMAT_VERSION, Store, place_of
 from store.tables import SCHEMAS, Tables
 from tests.support.store_cases import KEPT, batch, commit, new_store, seen
 
@@ -48,17 +48,30 @@ def test_creation_is_all_or_nothing_and_never_over_something(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/s", "gs://b", "http://h/s", "file://host/s"])
-def test_object_stores_are_refused(uri):
-    with pytest.raises(StoreError, match="object stores are not supported yet"):
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("http://h/s", "cannot lie in http://"),
+        ("file://host/s", "cannot lie in file://"),
+        ("s3://bucket", "does not name a bucket and a prefix"),
+        ("s3:///atlas", "does not name a bucket and a prefix"),
+        ("s3://bucket/a/../b", "does not name a bucket and a prefix"),
+        ("s3://key:secret@bucket/atlas", r"holds no credentials and options: s3://…$"),
+        ("az://container/atlas?sig=secret", r"holds no credentials and options: az://…$"),
+    ],
+)
+def test_uris_that_name_no_place_for_a_store(uri, words):
+    with pytest.raises(StoreError, match=words):
         Store.open(uri)
-    with pytest.raises(StoreError, match="not supported yet"):
+    with pytest.raises(StoreError, match=words):
         Store.create(uri, identity=KEPT)
 
 
-def test_local_uris(tmp_path):
-    assert local_path("file:///a%20b/c").as_posix() == "/a b/c"
-    assert local_path("a/b").as_posix() == "a/b"
+def test_uris(tmp_path):
+    assert str(place_of("file:///a%20b/c").folder) == "/a b/c"
+    assert str(place_of("a/b").folder) == "a/b"
+    assert place_of("s3://bucket/a/b/").uri == "s3://bucket/a/b"
+    assert place_of("s3://bucket/a").folder is None
     with pytest.raises(NotFoundError, match="there is no store in"):
         Store.open(tmp_path)
 

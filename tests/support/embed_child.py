@@ -27,7 +27,7 @@ def main(archive: str, store: str, last: int, most: int | None = None) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     embed(
-        Path(store),
+        store,
         [Path(archive)],
         encoder=EncoderHandle(TinyEncoder.encoder_id, ClipRule("display"), TinyEncoder),
         settings=load_settings().with_embed(workers=1, commit_studies=2, videos_per_study=most),

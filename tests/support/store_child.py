@@ -9,7 +9,6 @@ import datetime as dt
 import os
 import signal
 import sys
-from pathlib import Path
 
 from store.maintain import compact, purge_patient
 from store.store import Store
@@ -36,7 +35,7 @@ def act(store: Store, what: str, on_step) -> None:
 
 
 def main() -> None:
-    folder, what, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    where, what, step = sys.argv[1], sys.argv[2], int(sys.argv[3])
     done = 0
 
     def on_step(_: str) -> None:
@@ -45,7 +44,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         done += 1
 
-    act(Store.open(folder), what, on_step)
+    act(Store.open(where), what, on_step)
 
 
 if __name__ == "__main__":
