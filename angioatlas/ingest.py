@@ -274,6 +274,8 @@ def _carry_out(
     if total:
         on_progress("studies", 0, total)
         loaded = encoder.load()
+        execution.report.precision = loaded.precision.name
+        execution.report.precision_cosine = loaded.precision.cosine
         for done in execution.embed(loaded, pool, rule=encoder.clip_rule):
             on_progress("studies", done, total)
     execution.commit()

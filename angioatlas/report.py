@@ -43,6 +43,10 @@ class EmbedReport:
     videos_embedded: int = 0
     studies_removed: int = 0
     no_longer_there: int = 0
+    precision: str | None = None
+    """What videos were computed in, fp32 or bf16; None when none was."""
+    precision_cosine: float | None = None
+    """Of the encoder's check clip in that precision to the same in fp32."""
     seconds: float = 0.0
     problems: list[Problem] = field(default_factory=list)
     """Quarantined inputs, the first thousand."""

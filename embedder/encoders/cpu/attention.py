@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from embedder.encoders.cpu.linear import PackedLinear, product
 from embedder.encoders.mvit_attention import HEAD_DIM, LN_EPS, Grid, HeadPool, PooledAttention
@@ -48,6 +48,7 @@ class CpuPool:
         self._weight = weight.contiguous(memory_format=torch.channels_last_3d)
         self._stride = plain.pool.stride
         norm = plain.norm_act[0]
+        assert isinstance(norm, nn.LayerNorm)
         self._norm = (
             (norm.weight.detach() * scale).to(dtype),
             (norm.bias.detach() * scale).to(dtype),
@@ -121,7 +122,7 @@ class CpuAttention:
 
     def _queries(
         self, class_q: Float[Tensor, "heads 96"], q: Float[Tensor, "places heads 96"]
-    ) -> Float[Tensor, "heads n_q 96_and_axes"]:
+    ) -> Float[Tensor, "heads n_q width"]:
         """Put the scores of the relative positions behind each query; see `attend`."""
         t, h, w = self.grid_q
         axes = self._places.shape[1]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -35,7 +38,6 @@ class CpuBlock:
         self._join = PackedLinear.of(plain.attn.project[0], dtype)
         self._widen = None if plain.project is None else PackedLinear.of(plain.project, dtype)
         self._into, self._out_of = (PackedLinear.of(plain.mlp[i], dtype) for i in (0, 3))
-        self._hidden = plain.mlp[0].out_features
 
     def __call__(self, x: Float[Tensor, "n dim_in"]) -> Float[Tensor, "m dim_out"]:
         """Attend, then the MLP."""
@@ -45,7 +47,7 @@ class CpuBlock:
             skip = pool_skip(skip, self._grid)
         y = self._join.plus(self._attention(normed), skip)
         out = torch.empty_like(y)
-        for part in slices(len(y), self._hidden, y.dtype):
+        for part in slices(len(y), self._into.width, y.dtype):
             out[part] = self._out_of.plus(self._into.gelu(self._norm2(y[part])), y[part])
         return out
 
@@ -80,7 +82,7 @@ class CpuBackbone:
         # Three equal channels are one, under the sum of their filters: a third of the products.
         self._grey = stem.weight.detach().double().sum(1, keepdim=True).to(dtype)
         self._class_token = plain.pos_encoding.class_token.detach().to(dtype)
-        self._blocks = [CpuBlock(block, dtype) for block in plain.blocks]
+        self._blocks = [CpuBlock(block, dtype) for block in cast(Iterable[Block], plain.blocks)]
         self._norm = CpuNorm(plain.norm, torch.float32)
 
     def __call__(

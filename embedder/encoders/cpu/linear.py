@@ -11,7 +11,8 @@ _ONEDNN = torch.ops.mkldnn
 
 def can_pack() -> bool:
     """Tell whether this build of torch has what the layers of this package call."""
-    return torch.backends.mkldnn.is_available() and hasattr(_ONEDNN, "_linear_pointwise")
+    # Private names, so a release of torch may lack them: the plain backbone stands in then.
+    return torch._C._has_mkldnn and hasattr(_ONEDNN, "_linear_pointwise")
 
 
 class PackedLinear:
@@ -29,12 +30,14 @@ class PackedLinear:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+        self.width = len(weight)
         self._weight = _ONEDNN._reorder_linear_weight(weight.to(dtype).contiguous())
         self._bias = bias.to(dtype).contiguous()
 
     @classmethod
-    def of(cls, layer: nn.Linear, dtype: torch.dtype) -> PackedLinear:
-        """Pack a layer's parameters; later changes of them are not seen."""
+    def of(cls, layer: nn.Module, dtype: torch.dtype) -> PackedLinear:
+        """Pack the parameters of an `nn.Linear`; later changes of them are not seen."""
+        assert isinstance(layer, nn.Linear)
         return cls(layer.weight.detach(), layer.bias.detach(), dtype)
 
     def __call__(self, x: Float[Tensor, "rows in"]) -> Float[Tensor, "rows out"]:
