@@ -69,9 +69,11 @@ def measure(device: torch.device, torchvision: Path | None) -> dict[str, Any]:
                 {
                     name: partial(finished, model, backbone, batch_clips, name)
                     for name, backbone in forms.items()
+                    if name != "plain fp32" or name == reference
                 },
                 count,
             )
+            print({name: sorted(round(s, 2) for s in took) for name, took in seconds.items()})
             base = statistics.median(seconds[reference])
             figures[f"batch {batch}"] = {
                 name: {
@@ -169,7 +171,7 @@ def matmul_gflops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the rate of a large product, the limit of all others."""
     size = 8192 if device.type == "cuda" else 3072
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    (seconds,) = rounds({"product": lambda: (a @ b)[0, 0].item()}, 5).values()
+    (seconds,) = rounds({"product": lambda: (a @ b)[0, 0].item()}, 5, patience_s=20).values()
     return 2 * size**3 / statistics.median(seconds) / 1e9
 
 
@@ -182,7 +184,7 @@ def whole(model: VideoEncoder, device: torch.device) -> dict[str, float]:
     }
     batch = [clip] * encoders["fp32"].batch_size
     works = {name: partial(each.encode_videos, batch) for name, each in encoders.items()}
-    return {n: statistics.median(t) / len(batch) for n, t in rounds(works, 5).items()}
+    return {n: statistics.median(t) / len(batch) for n, t in rounds(works, 5, patience_s=60).items()}
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

@@ -14,7 +14,7 @@ _TICKS_PER_SECOND = 100
 
 
 def rounds(
-    works: Mapping[str, Callable[[], object]], count: int, *, patience_s: float = 240
+    works: Mapping[str, Callable[[], object]], count: int, *, patience_s: float = 90
 ) -> dict[str, list[float]]:
     """Time works in turn, so that what the machine does to one it does to all.
 
