@@ -86,6 +86,7 @@ class Embedding(Searches):
                 on_progress=on_progress,
                 stop=stop,
             )
+            note(precision=report.precision, precision_cosine=report.precision_cosine)
             if report.store_version and not options.dry_run:
                 opened = Store.open(store)
                 report.store_version = _tidied(opened, settings, on_progress)

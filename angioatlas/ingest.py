@@ -292,6 +292,7 @@ def _carry_out(
             execution.report.stages = engine.stages
             for done in execution.embed(engine):
                 on_progress("studies", done, total)
+            execution.report.computed_in(engine.precision)
     finally:
         execution.commit()
 

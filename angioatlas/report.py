@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.outcomes import Status
+from embedder.encoders.spec import Precision
 from embedder.runs import RULE_CODES
 from embedder.stages import Stages
 from store.inputs import InputRow
@@ -46,12 +47,21 @@ class EmbedReport:
     left_for_later: int = 0
     """Inputs that the run had not come to when it was asked to stop."""
     no_longer_there: int = 0
+    precision: str | None = None
+    """What videos were computed in, fp32 or bf16; None when none was."""
+    precision_cosine: float | None = None
+    """Of the encoder's check clip in that precision to the same in fp32."""
     seconds: float = 0.0
     stages: Stages = field(default_factory=Stages)
     """Where the time went from the first clip on."""
     problems: list[Problem] = field(default_factory=list)
     """Quarantined inputs, the first thousand."""
     notes: list[str] = field(default_factory=list)
+
+    def computed_in(self, precision: Precision | None) -> None:
+        """Note what videos were computed in."""
+        if precision is not None:
+            self.precision, self.precision_cosine = precision.name, precision.cosine
 
     def count(self, standing: Iterable[InputRow]) -> None:
         """Count where each offered input stands; one row an input."""

@@ -25,7 +25,9 @@ def encoder_handle(name: str, settings: Settings) -> EncoderHandle:
     return EncoderHandle(
         spec.encoder_id,
         spec.clip_rule,
-        partial(load_encoder, folder, device=settings.embed.device),
+        partial(
+            load_encoder, folder, device=settings.embed.device, precision=settings.embed.precision
+        ),
         spec.heads_id,
         spec.notice,
     )

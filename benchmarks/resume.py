@@ -27,7 +27,7 @@ from angioatlas.report import EmbedReport
 from benchmarks.record import write
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
 from core.settings import load_settings
-from embedder.encoders.spec import Findings, VideoVectors
+from embedder.encoders.spec import FULL, Findings, VideoVectors
 from embedder.sampling import ClipRule
 
 CINES_PER_STUDY = 6
@@ -41,10 +41,11 @@ class NoEncoder:
     """Vectors that mean nothing and take no time."""
 
     encoder_id = "none-000000000000"
-    heads_id = None
+    heads_id: str | None = None
     frames = CLIP_FRAMES
     clip_rule = ClipRule("display")
     batch_size = 64
+    precision = FULL
 
     def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
         """Return one unit vector a clip."""

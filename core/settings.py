@@ -51,6 +51,9 @@ class EmbedSettings(_Section):
     )
     site: str | None = Field(None, description="Site name recorded with every study.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="What videos are embedded in: by default bf16 on a GPU, fp32 on a CPU."
+    )
     batch_size: int | None = Field(
         None, ge=1, le=256, description="Clips per encoder call; by device when absent."
     )

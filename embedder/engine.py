@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from functools import partial
 from typing import final
 
-from embedder.encoders.spec import Encoder
+from embedder.encoders.spec import Encoder, Precision
 from embedder.guard.pool import GuardedPool
 from embedder.pipeline import embed_studies
 from embedder.reading import read_clips
@@ -31,6 +31,7 @@ class LocalEngine:
         self, encoder: Encoder, pool: GuardedPool, *, batch_size: int | None = None
     ) -> None:
         self.stages = Stages()
+        self.precision: Precision | None = encoder.precision
         self._encoder = encoder
         self._pool = pool
         self._batch_size = batch_size or encoder.batch_size

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.outcomes import InputRefused
 from core.schema import Cine
-from embedder.encoders.spec import Findings, VideoVectors
+from embedder.encoders.spec import Findings, Precision, VideoVectors
 from embedder.stages import Stages
 
 
@@ -82,9 +82,12 @@ class Engine(Protocol):
     ----------
     stages : Stages
         Where its time went so far.
+    precision : Precision or None
+        What clips are computed in; None until that is known.
     """
 
     stages: Stages
+    precision: Precision | None
 
     def embed(self, studies: Iterable[StudyToEmbed]) -> Generator[EmbeddedStudy, None, None]:
         """Embed studies, each once; they come back as they are done, in any order.

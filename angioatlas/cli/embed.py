@@ -52,6 +52,9 @@ def embed(
     ] = None,
     site: Annotated[str | None, typer.Option(help="Site name to record.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32 or bf16; auto is bf16 on a GPU, fp32 on a CPU.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Clips per encoder call.")] = None,
     workers: Annotated[int | None, typer.Option(help="Decode processes.")] = None,
     movies: Annotated[
@@ -119,6 +122,7 @@ def embed(
         "modalities": tuple(modality) if modality else None,
         "site": site,
         "device": device,
+        "precision": precision,
         "batch_size": batch_size,
         "workers": workers,
         "movies": movies,
@@ -180,6 +184,7 @@ def _print(report: EmbedReport) -> None:
             **({"left for later": report.left_for_later} if report.left_for_later else {}),
             f"studies {verb}": report.studies_embedded,
             f"videos {verb}": report.videos_embedded,
+            **({"precision": _in(report)} if report.precision else {}),
             "seconds": f"{report.seconds:.1f}",
         },
         title="dry run: nothing was written" if report.dry_run else f"run {report.run_id}",
@@ -195,3 +200,9 @@ def _print(report: EmbedReport) -> None:
     if report.by_status.get("quarantined", 0) > _SHOWN:
         say("all of them: angioatlas store inputs --status quarantined")
     print_notice(report.encoder_id)
+
+
+def _in(report: EmbedReport) -> str:
+    if report.precision == "fp32":
+        return "fp32"
+    return f"{report.precision}, its vectors of cosine {report.precision_cosine:.6f} to fp32"

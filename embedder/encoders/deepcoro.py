@@ -1,8 +1,9 @@
-"""The `deepcoro-clip` encoder: numpy clips in, numpy vectors out, float32 in between."""
+"""The `deepcoro-clip` encoder: numpy clips in, numpy vectors out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,29 @@ from torch import Tensor
 
 from core.errors import UsageError
 from embedder.encoders.aggregator import MAX_VIDEOS
+from embedder.encoders.blocks import Blocks
 from embedder.encoders.deepcoro_spec import DeepCoroSpec, HeadsSpec
 from embedder.encoders.finding_heads import FindingHeads
 from embedder.encoders.finding_model import FindingModel
 from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import FileRef, Findings, VideoVectors
+from embedder.encoders.self_check import check_clip
+from embedder.encoders.spec import (
+    FULL,
+    FileRef,
+    Findings,
+    Precision,
+    PrecisionName,
+    VideoVectors,
+)
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.encoders.video_pass import VideoPass
 from embedder.encoders.weights import load_model
 from embedder.sampling import ClipRule
 
 
-def open_deepcoro(spec: DeepCoroSpec, folder: Path, *, device: str) -> DeepCoroEncoder:
+def open_deepcoro(
+    spec: DeepCoroSpec, folder: Path, *, device: str, precision: PrecisionName = "fp32"
+) -> DeepCoroEncoder:
     """Build the models of a specification, finding heads included, and load them strictly.
 
     Raises
@@ -45,7 +57,7 @@ def open_deepcoro(spec: DeepCoroSpec, folder: Path, *, device: str) -> DeepCoroE
         hint=hint,
     )
     if spec.findings is None:
-        return DeepCoroEncoder(spec, model, device=device)
+        return DeepCoroEncoder(spec, model, device=device, precision=precision)
     parts = spec.findings
     heads = load_model(
         lambda: make_heads(parts), folder / parts.weights.file, what=what(parts.weights), hint=hint
@@ -58,7 +70,9 @@ def open_deepcoro(spec: DeepCoroSpec, folder: Path, *, device: str) -> DeepCoroE
             what=what(parts.video),
             hint=hint,
         )
-    return DeepCoroEncoder(spec, model, heads=heads, heads_video=seen_by, device=device)
+    return DeepCoroEncoder(
+        spec, model, heads=heads, heads_video=seen_by, device=device, precision=precision
+    )
 
 
 def make_heads(spec: HeadsSpec) -> FindingHeads:
@@ -86,6 +100,8 @@ class DeepCoroEncoder:
         Whose tokens the heads read; `model` unless given.
     device : str
         "cpu", "cuda" or what else torch knows.
+    precision : {"fp32", "bf16"}
+        Of the backbones of the video encoders; aggregator and heads are float32 always.
 
     Attributes
     ----------
@@ -103,9 +119,11 @@ class DeepCoroEncoder:
         heads: FindingHeads | None = None,
         heads_video: VideoEncoder | None = None,
         device: str = "cpu",
+        precision: PrecisionName = "fp32",
     ) -> None:
         self.spec = spec
         self._device = torch.device(device)
+        self._blocks = Blocks(1 if self._device.type == "cpu" else 8)
         self._model = model.eval().requires_grad_(False).to(self._device)
         self.video = VideoPass(
             self._model,
@@ -113,11 +131,16 @@ class DeepCoroEncoder:
             std=spec.std,
             rounds_clips=spec.clip_rounding is not None,
             device=self._device,
+            precision=precision,
         )
         self.findings: FindingModel | None = None
         if spec.findings is not None and heads is not None:
             self.findings = FindingModel(
-                spec.findings, heads, heads_video or model, device=self._device
+                spec.findings,
+                heads,
+                heads_video or model,
+                device=self._device,
+                precision=precision,
             )
         self._zero_clip: Float[Tensor, "1 512"] | None = None
 
@@ -141,10 +164,23 @@ class DeepCoroEncoder:
         """How its clips must have been made of cines."""
         return self.spec.clip_rule
 
+    @cached_property
+    def precision(self) -> Precision:
+        """What it computes in; for bf16 the check clip is encoded twice, once."""
+        if self.video.precision == "fp32":
+            return FULL
+        with full_precision():
+            rounded, exact = (
+                self._joint(self._model.pool(video.tokens([check_clip()])))
+                for video in (self.video, self.video.in_full())
+            )
+            cosine = F.cosine_similarity(rounded.double(), exact.double())
+            return Precision(self.video.precision, float(cosine))
+
     @property
     def batch_size(self) -> int:
-        """One on a CPU, where more gain nothing; eight on a GPU."""
-        return 1 if self._device.type == "cpu" else 8
+        """One on a CPU, where more gain nothing; more on a GPU, if its memory holds them."""
+        return self._blocks.size
 
     def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
         """Encode clips.
@@ -157,10 +193,8 @@ class DeepCoroEncoder:
         Returns
         -------
         VideoVectors
-            One row per clip, in order.  On a CPU the clips are computed one by one (a batch is no
-            faster there), so a row does not depend on its neighbours at all.  On a GPU they are
-            one batch, which moves a row by float32 rounding: computing four clips together on a
-            CPU moved pooled vectors by 1e-7 and embeddings by 5e-7 (relative L2).
+            One row per clip, in order.  A row does not depend on its neighbours at all, in either
+            precision, see `Blocks`.
 
         Raises
         ------
@@ -172,12 +206,8 @@ class DeepCoroEncoder:
         if not clips:
             nothing = np.empty((0, self.spec.dim), np.float32)
             return VideoVectors(pooled=nothing, embedding=nothing)
-        step = 1 if self._device.type == "cpu" else len(clips)
         with full_precision():
-            chunks = [self._encode(clips[i : i + step]) for i in range(0, len(clips), step)]
-        return VideoVectors(
-            **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-        )
+            return VideoVectors(**self._blocks.rows(clips, self._encode))
 
     def encode_study(self, videos: VideoVectors) -> NDArray[np.float32]:
         """Combine one study's videos, in their order.
@@ -265,11 +295,15 @@ class DeepCoroEncoder:
         padding = self._zero_clip.expand(self.spec.padded_videos - len(pooled), -1)
         return torch.cat([pooled, padding])
 
+    def _joint(self, pooled: Float[Tensor, "videos 512"]) -> Float[Tensor, "videos 512"]:
+        """Place each video by itself in the joint space, or where there is none leave it."""
+        joint = self._model.aggregator(pooled[:, None]) if self.spec.is_joint else pooled
+        return F.normalize(joint, dim=1)
+
     def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         tokens = self.video.tokens(clips)
         pooled = self._model.pool(tokens)
-        joint = self._model.aggregator(pooled[:, None]) if self.spec.is_joint else pooled
-        found = {"pooled": pooled, "embedding": F.normalize(joint, dim=1)}
+        found = {"pooled": pooled, "embedding": self._joint(pooled)}
         if self.findings is not None:
             if not self.findings.video.sees_like(self.video):
                 tokens = self.findings.video.tokens(clips)

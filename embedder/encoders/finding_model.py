@@ -10,7 +10,7 @@ from torch import Tensor
 
 from embedder.encoders.deepcoro_spec import HeadsSpec
 from embedder.encoders.finding_heads import FindingHeads
-from embedder.encoders.spec import Findings
+from embedder.encoders.spec import Findings, PrecisionName
 from embedder.encoders.video_encoder import VideoEncoder
 from embedder.encoders.video_pass import VideoPass
 
@@ -27,10 +27,18 @@ class FindingModel:
     heads : FindingHeads
     video : VideoEncoder
     device : torch.device
+    precision : {"fp32", "bf16"}
+        Of the video encoder's backbone.
     """
 
     def __init__(
-        self, spec: HeadsSpec, heads: FindingHeads, video: VideoEncoder, *, device: torch.device
+        self,
+        spec: HeadsSpec,
+        heads: FindingHeads,
+        video: VideoEncoder,
+        *,
+        device: torch.device,
+        precision: PrecisionName = "fp32",
     ) -> None:
         self.spec = spec
         self._heads = heads.eval().requires_grad_(False).to(device)
@@ -41,6 +49,7 @@ class FindingModel:
             std=spec.std,
             rounds_clips=spec.rounds_clips,
             device=device,
+            precision=precision,
         )
         self._padding: Float[Tensor, "1 parts 512"] | None = None
 

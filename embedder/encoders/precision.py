@@ -1,14 +1,22 @@
-"""True float32: the switches of torch that trade precision for speed, held off."""
+"""What the video network computes in: true float32, or bfloat16 within a stated deviation."""
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
 
 _PRECISION = threading.Lock()
+
+
+def has_bf16() -> bool:
+    """Tell whether this CPU multiplies bfloat16 itself; others imitate it, slower than float32."""
+    found = torch.cpu.get_capabilities()
+    return any("bf16" in name and bool(there) for name, there in found.items())
 
 
 @contextmanager
@@ -26,3 +34,16 @@ def full_precision() -> Iterator[None]:
                 yield
         finally:
             torch.set_float32_matmul_precision(matmul)
+
+
+class InBfloat16(nn.Module):
+    """A float32 module computed in bfloat16, by a rounded copy: float32 in, float32 out."""
+
+    def __init__(self, plain: nn.Module) -> None:
+        super().__init__()
+        self.rounded = copy.deepcopy(plain).to(torch.bfloat16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the copy."""
+        out: Tensor = self.rounded(x.to(torch.bfloat16)).float()
+        return out

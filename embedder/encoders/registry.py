@@ -16,12 +16,20 @@ from pydantic import ValidationError
 from core.errors import EncoderError, NotFoundError, UsageError
 from embedder.encoders.compact.spec import ARCHITECTURE, CompactSpec
 from embedder.encoders.deepcoro_spec import DeepCoroSpec
-from embedder.encoders.spec import Encoder, EncoderSpec, FileRef, TextEmbedder
+from embedder.encoders.spec import (
+    LEAST_COSINE,
+    Encoder,
+    EncoderSpec,
+    FileRef,
+    PrecisionName,
+    TextEmbedder,
+)
 
 SPEC_FILE = "encoder.json"
 BUNDLED = Path(__file__).parent / "bundled"
 """The encoders that come with the package."""
 Device = Literal["auto", "cpu", "cuda"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 _IMPORT = "angioatlas encoders import CHECKPOINT --name NAME --mean M --std S"
 
@@ -43,7 +51,9 @@ class FileStanding:
     standing: Literal["as imported", "changed", "missing"]
 
 
-def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
+def load_encoder(
+    folder: Path, *, device: Device = "auto", precision: PrecisionChoice = "fp32"
+) -> Encoder:
     """Load the encoder of a folder.
 
     Parameters
@@ -52,26 +62,47 @@ def load_encoder(folder: Path, *, device: Device = "auto") -> Encoder:
         Holds `encoder.json` and the weights that it names.
     device : {"auto", "cpu", "cuda"}
         "auto" is a GPU where there is one.
+    precision : {"auto", "fp32", "bf16"}
+        Of the video encoder.  "auto" is bf16 on a GPU, if its vectors stay where they are, and fp32
+        on a CPU.
 
     Raises
     ------
     NotFoundError
         There is no encoder in the folder.
     EncoderError
-        The specification is not valid, or the weights are not those that it names.
+        The specification is not valid, the weights are not those that it names, or bf16 was asked
+        for and moves its vectors.
     UsageError
-        The device is not there.
+        The device is not there, or does not compute in bf16.
     """
     spec = read_spec(folder)
     check_files(spec, folder, spec.video_files)
+    place = _device(device)
+    encoder = _open(spec, folder, place, _precision(precision, place))
+    # Not a number is not enough either.
+    if encoder.precision.cosine >= LEAST_COSINE:
+        return encoder
+    if precision == "auto":
+        return _open(spec, folder, place, "fp32")
+    raise EncoderError(
+        f"in bf16 the encoder {spec.name} gives vectors of cosine {encoder.precision.cosine:.5f} "
+        f"to those in fp32: expected {LEAST_COSINE} or more",
+        "use --precision fp32",
+    )
+
+
+def _open(
+    spec: DeepCoroSpec | CompactSpec, folder: Path, device: str, precision: PrecisionName
+) -> Encoder:
     # Torch takes seconds to import: listing encoders does without it.
     if isinstance(spec, CompactSpec):
         from embedder.encoders.compact.folder import open_compact
 
-        return open_compact(spec, folder, device=_device(device))
+        return open_compact(spec, folder, device=device, precision=precision)
     from embedder.encoders.deepcoro import open_deepcoro
 
-    return open_deepcoro(spec, folder, device=_device(device))
+    return open_deepcoro(spec, folder, device=device, precision=precision)
 
 
 def load_text_encoder(folder: Path, *, device: Device = "auto") -> TextEmbedder:
@@ -240,3 +271,13 @@ def _device(device: Device) -> Literal["cpu", "cuda"]:
     if device == "auto":
         return "cuda" if has_gpu else "cpu"
     return device
+
+
+def _precision(precision: PrecisionChoice, device: Literal["cpu", "cuda"]) -> PrecisionName:
+    from embedder.encoders.precision import has_bf16
+
+    if precision == "auto":
+        return "bf16" if device == "cuda" else "fp32"
+    if precision == "bf16" and device == "cpu" and not has_bf16():
+        raise UsageError("this CPU does not compute in bf16 itself", "use --precision fp32")
+    return precision

@@ -23,6 +23,9 @@ from embedder.sampling import ClipRule
 
 Profile = Literal["display", "original"]
 StudyRule = Literal["aggregator", "mean"]
+PrecisionName = Literal["fp32", "bf16"]
+LEAST_COSINE = 0.9998
+"""Of a vector computed in bfloat16 to the same in float32: below it an encoder is not used so."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # A bare file name: a specification can never point outside its own folder.
@@ -136,6 +139,24 @@ def digest(pinned: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
+class Precision:
+    """What the vectors of an encoder are computed in.
+
+    Attributes
+    ----------
+    name : {"fp32", "bf16"}
+    cosine : float
+        Of the check clip's embedding to that in float32, by the same weights on the same device.
+    """
+
+    name: PrecisionName
+    cosine: float
+
+
+FULL = Precision("fp32", 1.0)
+
+
+@dataclass(frozen=True)
 class VideoVectors:
     """The vectors of some videos, row by row.
 
@@ -192,6 +213,11 @@ class Encoder(Protocol):
     @property
     def clip_rule(self) -> ClipRule:
         """How its clips must have been made of cines."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """What its videos are computed in."""
         ...
 
     @property

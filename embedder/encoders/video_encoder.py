@@ -44,8 +44,12 @@ class VideoEncoder(nn.Module):
         self, clips: Float[Tensor, "videos 3 16 224 224"]
     ) -> Float[Tensor, "videos 393 512"]:
         """Return the projected tokens of each clip."""
-        tokens: Tensor = self.proj(self.model(clips))
-        return tokens
+        return self.project(self.model(clips))
+
+    def project(self, tokens: Float[Tensor, "videos 393 768"]) -> Float[Tensor, "videos 393 512"]:
+        """Return the backbone's tokens in the width of the joint space."""
+        projected: Tensor = self.proj(tokens)
+        return projected
 
     def pool(self, tokens: Float[Tensor, "videos 393 512"]) -> Float[Tensor, "videos 512"]:
         """Return one vector per clip, before the aggregator."""

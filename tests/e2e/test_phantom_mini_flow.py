@@ -9,17 +9,22 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from angioatlas.access.access import audit_trail
 from angioatlas.atlas import Atlas
 from angioatlas.cli.main import app
 from angioatlas.ingest import EncoderHandle
 from core.errors import UsageError
 from core.settings import load_settings
 from embedder.encoders import registry
+from embedder.encoders.precision import has_bf16
 from embedder.encoders.registry import read_spec
+from embedder.encoders.spec import LEAST_COSINE
 from tests.support.compact import write_untrained
 from tests.support.dicom import write_cine
 from tests.support.fluoroscopy import fluoroscopy
 from tests.support.tiny import TinyEncoder
+
+SHIPPED = registry.BUNDLED / "phantom-mini"
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +170,20 @@ def test_the_configured_encoder_decides_among_several(embedded, bundled, tmp_pat
     elsewhere = Atlas.open(store, settings=load_settings(encoder="elsewhere"))
     with pytest.raises(UsageError, match=r"several encoders: phantom-mini-\w+, tiny-"):
         elsewhere.similar("1.2.0")
+
+
+@pytest.mark.skipif(not has_bf16(), reason="this CPU only imitates bf16")
+def test_the_report_and_the_record_tell_the_precision(embedded, tmp_path):
+    archive = embedded[0].parent / "archive" / "0.dcm"
+    words = ["embed", archive, "--store", tmp_path / "store", "--keep-identifiers"]
+    words += ["--encoder", SHIPPED, "--workers", 1]
+    report = as_json(*words, "--precision", "bf16")
+    assert report["precision"] == "bf16"
+    assert LEAST_COSINE <= report["precision_cosine"] < 1
+    trail = audit_trail(load_settings())
+    entry = next(each for each in trail.entries() if each.action == "write")
+    assert entry.object["precision"] == "bf16"
+    assert entry.object["precision_cosine"] == report["precision_cosine"]
+    # The space is the same; nothing was left to compute.
+    again = as_json(*words)
+    assert (again["encoder_id"], again["precision"]) == (report["encoder_id"], None)

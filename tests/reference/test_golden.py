@@ -17,7 +17,12 @@ from embedder.encoders.aggregator import Aggregator
 from embedder.encoders.pooling import AttentionPool, ClassTokenPool
 from embedder.preprocess import preprocess
 from tests.data.golden.fill import fill_array, fill_module, gaussian, gray_video
-from tests.support.golden import golden_arrays, golden_clips, golden_model, relative_l2
+from tests.support.golden import (
+    golden_arrays,
+    golden_clips,
+    golden_model,
+    relative_l2,
+)
 from tests.support.golden_cases import (
     EMBEDDINGS,
     HEADS_GROUPS,
@@ -215,6 +220,23 @@ def test_the_makers_of_weights_and_inputs():
     gains = fill_array("model.norm.weight", (768,), 0)[:3]
     np.testing.assert_allclose(gains, [1.0864521, 1.1387666, 1.0220691], rtol=1e-6)
     assert gray_video(501, (40, 512, 512)).sum(dtype=np.int64) == 1332436223
+
+
+def test_the_form_that_encodes_on_a_cpu():
+    """It is as exact as the plain module, which all other cases hold to the golden numbers."""
+    from embedder.encoders.backbone import prepare
+    from embedder.encoders.cpu.backbone import CpuBackbone
+
+    model = golden_model()
+    backbone = prepare(model.model, "fp32")
+    assert isinstance(backbone, CpuBackbone)
+    with torch.inference_mode():
+        tokens = backbone(golden_clips()[:1])
+        joint = model.aggregator(model.pool(model.project(tokens))[:, None])
+    golden = golden_arrays()
+    assert relative_l2(tokens[0, :8], golden["mvit/tokens_first8"]) <= TOKENS
+    assert relative_l2(tokens[0, -4:], golden["mvit/tokens_last4"]) <= TOKENS
+    assert relative_l2(joint[0], golden["video/joint_N1_heads16_depth1"][0]) <= EMBEDDINGS
 
 
 @pytest.mark.gpu

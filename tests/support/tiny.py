@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.schema import CLIP_FRAMES, EMBEDDING_DIM
 from core.segments import HEADS
-from embedder.encoders.spec import Findings, VideoVectors
+from embedder.encoders.spec import FULL, Findings, VideoVectors
 from embedder.sampling import ClipRule
 
 _GRID = 8
@@ -23,6 +23,7 @@ class TinyEncoder:
     frames = CLIP_FRAMES
     clip_rule = ClipRule("display")
     batch_size = 4
+    precision = FULL
 
     def __init__(self) -> None:
         shape = (CLIP_FRAMES * _GRID * _GRID, EMBEDDING_DIM)

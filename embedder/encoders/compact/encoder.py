@@ -1,9 +1,11 @@
-"""The `phantom-mini` encoder at work: numpy clips in, numpy vectors out, float32 in between."""
+"""The `phantom-mini` encoder at work: numpy clips in, numpy vectors out."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,8 +21,9 @@ from embedder.encoders.compact.inputs import normalise, shrink
 from embedder.encoders.compact.spec import CompactSpec
 from embedder.encoders.compact.study import CompactAggregator, CompactHeads
 from embedder.encoders.compact.video import N_SEGMENTS, TOKEN_DIM, CompactVideo
-from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import Findings, VideoVectors
+from embedder.encoders.precision import InBfloat16, full_precision
+from embedder.encoders.self_check import check_clip
+from embedder.encoders.spec import FULL, Findings, Precision, PrecisionName, VideoVectors
 from embedder.sampling import ClipRule
 
 
@@ -44,10 +47,18 @@ class CompactEncoder:
     heads : CompactHeads
     device : str
         "cpu", "cuda" or what else torch knows.
+    precision : {"fp32", "bf16"}
+        Of the video encoder's convolutions; all else is float32 always.
     """
 
     def __init__(
-        self, spec: CompactSpec, space: CompactSpace, heads: CompactHeads, *, device: str = "cpu"
+        self,
+        spec: CompactSpec,
+        space: CompactSpace,
+        heads: CompactHeads,
+        *,
+        device: str = "cpu",
+        precision: PrecisionName = "fp32",
     ) -> None:
         self.spec = spec
         self._device = torch.device(device)
@@ -56,6 +67,11 @@ class CompactEncoder:
         self._space: CompactSpace = space.eval().requires_grad_(False).to(self._device)
         self._heads = heads.eval().requires_grad_(False).to(self._device)
         self._blocks = Blocks(4 if self._device.type == "cpu" else 128)
+        self._precision: PrecisionName = precision
+        self._video = self._space.video
+        if precision == "bf16":
+            self._video = copy.deepcopy(self._video)
+            self._video.set_submodule("backbone", InBfloat16(self._video.backbone))
 
     @property
     def encoder_id(self) -> str:
@@ -76,6 +92,19 @@ class CompactEncoder:
     def clip_rule(self) -> ClipRule:
         """How its clips must have been made of cines."""
         return self.spec.clip_rule
+
+    @cached_property
+    def precision(self) -> Precision:
+        """What it computes in; for bf16 the check clip is encoded twice, once."""
+        if self._precision == "fp32":
+            return FULL
+        with full_precision():
+            clip = self._input([check_clip()])
+            rounded, exact = (
+                self._joint(video(clip).pooled) for video in (self._video, self._space.video)
+            )
+            cosine = F.cosine_similarity(rounded.double(), exact.double())
+            return Precision(self._precision, float(cosine))
 
     @property
     def batch_size(self) -> int:
@@ -189,14 +218,18 @@ class CompactEncoder:
             return Findings(dict(zip(self.spec.head_names, raw, strict=True)), _to_numpy(pooled))
 
     def _encode(self, clips: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
-        found = self._space.video(self._input(clips))
-        joint = self._space.aggregator(found.pooled[:, None], _all(found.pooled[:, None]))
+        found = self._video(self._input(clips))
         made = {
             "pooled": found.pooled,
-            "embedding": F.normalize(joint, dim=1),
+            "embedding": self._joint(found.pooled),
             "summaries": found.tokens[:, :N_SEGMENTS],
         }
         return {name: _to_numpy(tensor) for name, tensor in made.items()}
+
+    def _joint(self, pooled: Float[Tensor, "videos 512"]) -> Float[Tensor, "videos 512"]:
+        """Place each video by itself in the joint space."""
+        alone = pooled[:, None]
+        return F.normalize(self._space.aggregator(alone, _all(alone)), dim=1)
 
     def _input(self, clips: Sequence[NDArray[np.uint8]]) -> Float[Tensor, "videos 16 128 128"]:
         # Sums over slices use one core each, and let go of Python's lock.

@@ -21,7 +21,7 @@ from embedder.encoders.compact.video import CompactVideo, fold_norms
 from embedder.encoders.importing.folder import new_folder, write_tensors
 from embedder.encoders.registry import SPEC_FILE, check_files, file_sha256, read_spec
 from embedder.encoders.self_check import SELF_CHECK_FILE, self_check
-from embedder.encoders.spec import FileRef
+from embedder.encoders.spec import FileRef, PrecisionName
 from embedder.encoders.trained_on import TRAINED_ON_FILE
 from embedder.encoders.weights import load_model
 
@@ -110,7 +110,9 @@ def write_compact(
     return spec
 
 
-def open_compact(spec: CompactSpec, folder: Path, *, device: str) -> CompactEncoder:
+def open_compact(
+    spec: CompactSpec, folder: Path, *, device: str, precision: PrecisionName = "fp32"
+) -> CompactEncoder:
     """Build the models of a specification and load them strictly, as float32.
 
     Raises
@@ -122,7 +124,7 @@ def open_compact(spec: CompactSpec, folder: Path, *, device: str) -> CompactEnco
     heads = load_model(
         CompactHeads, folder / spec.heads.file, what=_what(spec, spec.heads), hint=_HINT
     )
-    return CompactEncoder(spec, space, heads, device=device)
+    return CompactEncoder(spec, space, heads, device=device, precision=precision)
 
 
 def open_compact_reader(spec: CompactSpec, folder: Path, *, device: str) -> CompactReader:

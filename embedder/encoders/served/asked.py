@@ -24,10 +24,12 @@ from embedder.encoders.registry import find_encoder, read_spec
 from embedder.encoders.served.packing import in_parts, packed, unpacked
 from embedder.encoders.served.wire import Message, WireError, receive, send
 from embedder.encoders.spec import (
+    FULL,
     Coverage,
     Encoder,
     EncoderSpec,
     Findings,
+    Precision,
     TextEmbedder,
     VideoVectors,
 )
@@ -259,6 +261,11 @@ class AskedEncoder(_Asked):
     def clip_rule(self) -> ClipRule:
         """How its clips must have been made of cines."""
         return self._spec.clip_rule
+
+    @property
+    def precision(self) -> Precision:
+        """The encoder process computes in float32."""
+        return FULL
 
     @property
     def batch_size(self) -> int:

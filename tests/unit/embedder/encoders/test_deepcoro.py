@@ -4,8 +4,8 @@ import torch
 
 from core.errors import UsageError
 from embedder.encoders.deepcoro import DeepCoroEncoder
-from embedder.encoders.precision import full_precision
-from embedder.encoders.spec import Encoder, VideoVectors
+from embedder.encoders.precision import full_precision, has_bf16
+from embedder.encoders.spec import FULL, LEAST_COSINE, Encoder, VideoVectors
 from embedder.preprocess import preprocess
 from embedder.sampling import ClipRule
 from tests.support.golden import (
@@ -73,6 +73,18 @@ def test_a_row_depends_neither_on_the_batch_nor_on_the_layout(clips, vectors):
     found = encoder().encode_videos([colour])
     np.testing.assert_array_equal(found.pooled[0], vectors.pooled[1])
     np.testing.assert_array_equal(found.embedding[0], vectors.embedding[1])
+
+
+@pytest.mark.skipif(not has_bf16(), reason="slow where this CPU only imitates bf16")
+def test_in_bf16_a_row_is_close_to_float32_and_says_how_close(clips, vectors):
+    made = DeepCoroEncoder(golden_spec(), golden_model(), precision="bf16")
+    found = made.encode_videos(clips[:1])
+    assert found.embedding.dtype == np.float32
+    assert not np.array_equal(found.embedding[0], vectors.embedding[0])
+    assert found.embedding[0] @ vectors.embedding[0] >= LEAST_COSINE
+    assert made.precision.name == "bf16"
+    assert LEAST_COSINE <= made.precision.cosine < 1
+    assert encoder().precision == FULL
 
 
 def test_no_clips_no_rows():

@@ -7,6 +7,7 @@ from core.errors import EncoderError, NotFoundError, UsageError
 from embedder.encoders import registry
 from embedder.encoders.importing.checkpoint import import_encoder
 from embedder.encoders.importing.options import ImportOptions
+from embedder.encoders.precision import has_bf16
 from embedder.encoders.registry import (
     file_sha256,
     find_encoder,
@@ -14,7 +15,11 @@ from embedder.encoders.registry import (
     load_encoder,
     read_spec,
 )
+from embedder.encoders.self_check import check_clip
+from embedder.encoders.spec import FULL, LEAST_COSINE
 from tests.support.golden import golden_spec, hollow_state
+
+SHIPPED = registry.BUNDLED / "phantom-mini"
 
 
 def put(encoders, name, **changes):
@@ -177,3 +182,44 @@ def test_a_device_that_is_not_there(imported):
     with pytest.raises(UsageError, match="no CUDA device"):
         load_encoder(imported, device="cuda")
     assert load_encoder(imported, device="auto").encoder_id == read_spec(imported).encoder_id
+
+
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU only imitates bf16")
+
+
+def shipped(**how):
+    """phantom-mini itself, whose weights mean something."""
+    return load_encoder(SHIPPED, device="cpu", **how)
+
+
+@needs_bf16
+def test_the_precision_is_fp32_on_a_cpu_unless_asked():
+    clips = [check_clip()]
+    exact = shipped().encode_videos(clips)
+    assert shipped(precision="auto").precision == FULL
+    rounded = shipped(precision="bf16")
+    assert rounded.precision.name == "bf16"
+    assert LEAST_COSINE <= rounded.precision.cosine < 1
+    found = rounded.encode_videos(clips)
+    assert found.embedding[0] @ exact.embedding[0] == pytest.approx(
+        rounded.precision.cosine, abs=1e-6
+    )
+    assert rounded.encoder_id == shipped().encoder_id
+
+
+@needs_bf16
+def test_bf16_that_moves_the_vectors_is_refused_and_by_default_not_taken(monkeypatch):
+    monkeypatch.setattr(registry, "LEAST_COSINE", 1.0)
+    with pytest.raises(EncoderError, match=r"in bf16 .* cosine 0\.9999\d to those in fp32") as told:
+        shipped(precision="bf16")
+    assert "--precision fp32" in told.value.hint
+    monkeypatch.setattr(registry, "_precision", lambda precision, device: "bf16")  # as on a GPU
+    assert shipped(precision="auto").precision == FULL
+
+
+def test_a_cpu_that_only_imitates_bf16_is_told(monkeypatch):
+    found = {"avx2": True, "avx512_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    with pytest.raises(UsageError, match="this CPU does not compute in bf16"):
+        shipped(precision="bf16")
+    assert shipped().precision == FULL
