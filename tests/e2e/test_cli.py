@@ -61,9 +61,9 @@ def test_no_words_show_the_verbs():
         (["embed", ".", "--store", "s", "--batch-size", "0"], 2, "'batch_size' cannot be used"),
         (["encoders", "show", "none"], 1, "error: no encoder 'none'"),
         (
-            ["store", "info", "--store", "s3://bucket/atlas"],
+            ["store", "info", "--store", "http://bucket/atlas"],
             1,
-            "error: object stores are not supported yet",
+            "error: a store cannot lie in http://…",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_cleaning_breaks_a_reader_of_an_old_version(table, tmp_path):
     table.optimize(cleanup_older_than=ALL, delete_unverified=True)
     with pytest.raises(RuntimeError, match="Not found"):
         reader.to_arrow()
-    with pytest.raises(ValueError, match="no longer exists"):
+    with pytest.raises(ValueError, match="that was being read is retired"):
         reopened(tmp_path).checkout(2)
 
 
@@ -167,6 +167,6 @@ def test_cleaning_leaves_tagged_versions_and_retries_when_the_clock_moves(tmp_pa
     assert tables.read("tombstones", versions[0]).num_rows == 1
     tables.keep_only_tags("tombstones", set())
     tables.clean_before("tombstones", last)
-    with pytest.raises(StoreError, match="no longer exists"):
+    with pytest.raises(StoreError, match="that was being read is retired"):
         tables.read("tombstones", versions[0])
     assert tables.read("tombstones", last).num_rows == 4
