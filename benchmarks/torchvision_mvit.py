@@ -28,9 +28,9 @@ def find(folder: Path | None) -> Any | None:
         sys.path.append(str(folder))
     if not _DECLARED:
         # Its own operators are not loaded beside another build of torch, and it asks for these.
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
         _DECLARED.append(library)
     try:
         from torchvision.models import video
