@@ -7,6 +7,7 @@ Killing it at any moment loses at most the studies since the last commit; the sa
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,9 +27,12 @@ from angioatlas.survey import OnProgress, Survey, SurveyOptions
 from core.errors import NotFoundError, UsageError
 from core.ids import Identity, IdentityMode, KeptIdentity
 from core.outcomes import Status
-from core.provenance import Run
+from core.provenance import Run, software_version
 from core.settings import Settings
+from embedder.cluster.engine import RayEngine
+from embedder.cluster.worker import Duty
 from embedder.discover import existing
+from embedder.encoders.registry import gpus
 from embedder.encoders.spec import Encoder
 from embedder.engine import LocalEngine
 from embedder.guard.pool import GuardedPool
@@ -36,6 +40,8 @@ from embedder.inputs import MovieRows
 from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from embedder.sampling import ClipRule
+from embedder.work import Engine
+from store.incoming import store_url
 from store.inputs import InputRow
 from store.store import Store, local_path
 
@@ -170,7 +176,7 @@ def embed(
                 stop=stop or Stop(),
                 on_commit=on_commit,
             )
-            _carry_out(execution, encoder, pool, on_progress)
+            _carry_out(execution, encoder, pool, store_url(store_path), on_progress)
             standing |= execution.settled
     report.unchanged = sum(
         standing[uri].code is row.code for uri, row in survey.findings.trusted.items()
@@ -277,7 +283,11 @@ def _pool(settings: Settings) -> GuardedPool:
 
 
 def _carry_out(
-    execution: Execution, encoder: EncoderHandle, pool: GuardedPool, on_progress: OnProgress
+    execution: Execution,
+    encoder: EncoderHandle,
+    pool: GuardedPool,
+    url: str,
+    on_progress: OnProgress,
 ) -> None:
     total = sum(bool(work.cines) for work in execution.plan.work)
     # However it ends, what is complete is committed.
@@ -286,14 +296,44 @@ def _carry_out(
         execution.remove_lost_studies()
         if total:
             on_progress("studies", 0, total)
-            engine = LocalEngine(
-                encoder.load(), pool, batch_size=execution.settings.embed.batch_size
-            )
+            if execution.settings.embed.engine == "ray":
+                engine = _ray_engine(encoder, execution, url)
+            else:
+                engine = _local_engine(encoder, pool, execution)
             execution.report.stages = engine.stages
             for done in execution.embed(engine):
                 on_progress("studies", done, total)
     finally:
         execution.commit()
+
+
+def _local_engine(encoder: EncoderHandle, pool: GuardedPool, execution: Execution) -> Engine:
+    embed = execution.settings.embed
+    loaded = encoder.load()
+    # An encoder that may use a GPU has loaded PyTorch; one of a test has not, and waits for none.
+    if embed.device != "cpu" and "torch" in sys.modules and (found := gpus()) > 1:
+        execution.report.notes.append(
+            f"one of {found} GPUs is used; `--engine ray` uses all of them (docs/operations.md)"
+        )
+    return LocalEngine(loaded, pool, batch_size=embed.batch_size)
+
+
+def _ray_engine(encoder: EncoderHandle, execution: Execution, url: str) -> Engine:
+    embed, limits = execution.settings.embed, execution.settings.limits
+    duty = Duty(
+        load=encoder.load,
+        encoder_id=encoder.encoder_id,
+        version=software_version(),
+        store_url=url,
+        run_id=execution.report.run_id,
+        decoders=embed.workers,
+        seconds=limits.decode_seconds,
+        memory_bytes=int(limits.worker_memory_gib * _GIB),
+        batch_size=embed.batch_size,
+    )
+    return RayEngine(
+        embed.ray_address, cpus=embed.ray_cpus, use_gpus=embed.device != "cpu", duty=duty
+    )
 
 
 def _would_stand(plan: Plan, trusted: Mapping[str, InputRow]) -> dict[str, InputRow]:

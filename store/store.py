@@ -17,6 +17,7 @@ from core.errors import NotFoundError, StoreError
 from core.ids import IdentityMode, IdentityRecord
 from core.provenance import software_version
 from store.commits import CommitRecord, StoreWriter, read_log, readable
+from store.incoming import clear_incoming
 from store.lease import LOCK_FILE, Lease, LeaseInfo, holder
 from store.locks import Pins
 from store.snapshot import Snapshot
@@ -188,6 +189,8 @@ class Store:
     def writer(self, run_id: str, *, on_step: Callable[[str], None] | None = None) -> StoreWriter:
         """Take the lease and return the writer, which is a context manager.
 
+        What machines handed in to a writer that died is removed.
+
         Parameters
         ----------
         run_id : str
@@ -202,6 +205,7 @@ class Store:
         """
         lease = Lease.take(self.path, run_id)
         try:
+            clear_incoming(self.path)
             return StoreWriter(
                 self.tables, self.pins, lease, tombstones=self.tombstones(), on_step=on_step
             )
