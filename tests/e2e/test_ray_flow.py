@@ -1,0 +1,212 @@
+"""Embedding in processes of a Ray cluster that die: the rows are those of the local engine."""
+
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from angioatlas.atlas import Atlas
+from angioatlas.ingest import EmbedOptions, EncoderHandle, embed
+from core.errors import ClusterError
+from core.schema import Level
+from core.settings import load_settings
+from embedder.cluster import engine
+from embedder.sampling import ClipRule
+from tests.e2e.test_embed_flow import cine, visible
+from tests.support.dicom import moving_frames
+from tests.support.mortal import POISON_ROWS, MortalEncoder
+
+ROOT = Path(__file__).parents[2]
+MEMORY = 80 * 2**20
+STUDIES = 12
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Start a cluster that notices within seconds who is gone; this process joins it once."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("PYTHONPATH", str(ROOT))
+        started = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 1,
+                "object_store_memory": MEMORY,
+                "include_dashboard": False,
+                "_system_config": {
+                    "health_check_initial_delay_ms": 500,
+                    "health_check_period_ms": 500,
+                    "health_check_timeout_ms": 1000,
+                    "health_check_failure_threshold": 3,
+                },
+            },
+        )
+        started.add_node(num_cpus=1, object_store_memory=MEMORY)
+        try:
+            ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+            yield started
+        finally:
+            ray.shutdown()
+            started.shutdown()
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(STUDIES):
+        study = {
+            "StudyInstanceUID": f"1.2.826.0.7.{number}",
+            "PatientID": f"patient-{number}",
+            "SeriesInstanceUID": f"1.2.826.0.7.{number}.1",
+        }
+        for run in range(1 + number % 2):
+            cine(folder / f"study-{number}", f"n{number:02d}{run}", **study)
+    bad = cine(folder / "study-3", "bad", StudyInstanceUID="1.2.826.0.7.3", PatientID="patient-3")
+    bad.write_bytes(bad.read_bytes()[:-5000])
+    (folder / "notes.txt").write_text("not a cine")
+    return folder
+
+
+@pytest.fixture
+def small_portions(monkeypatch):
+    monkeypatch.setattr(engine, "_CINES", 2)
+
+
+@pytest.fixture
+def run(tmp_path, archive):
+    """Embed with the one engine or the other; what processes leave is in `run.marks`."""
+
+    def _run(store, *, on_progress=None, encoder_id=MortalEncoder.encoder_id, **encoder):
+        settings = load_settings().with_embed(
+            workers=1, commit_studies=3, engine=store, ray_cpus=1, batch_size=2
+        )
+        handle = EncoderHandle(
+            encoder_id,
+            ClipRule("display"),
+            partial(MortalEncoder, _run.marks, **encoder),
+            MortalEncoder.heads_id,
+        )
+        return embed(
+            tmp_path / store,
+            [archive],
+            encoder=handle,
+            settings=settings,
+            options=EmbedOptions(keep_identifiers=True),
+            on_progress=on_progress or (lambda phase, done, total: None),
+        )
+
+    _run.marks = tmp_path / "marks"
+    _run.marks.mkdir()
+    return _run
+
+
+def rows(tmp_path, store):
+    """Return all that a store shows, free of run and commit ids."""
+    opened = Atlas.open(tmp_path / store)
+    return (
+        visible(tmp_path, store),
+        visible(tmp_path, store, level=Level.STUDY),
+        opened.inputs().drop(columns=["run_id"]).to_dict("records"),
+        opened.findings().table.to_dict("records"),
+    )
+
+
+def names(folder, pattern):
+    return [path.name for path in folder.glob(pattern)]
+
+
+@pytest.mark.usefixtures("cluster", "small_portions")
+def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, tmp_path, archive):
+    local = run("local")
+    report = run("ray", kill_once=True)
+    assert len(names(run.marks, "once-*")) == 1
+    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
+    assert report.by_status == local.by_status
+    assert report.stages.bound_by is not None
+    assert not (tmp_path / "ray" / "incoming").exists()
+
+
+@pytest.mark.usefixtures("small_portions")
+def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, tmp_path):
+    run("local")
+    machine = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+    was_killed = []
+
+    def kill(phase, done, total):
+        if phase == "studies" and done == 2 and not was_killed:
+            cluster.remove_node(machine, allow_graceful=False)
+            was_killed.append(done)
+
+    # Slow enough that the machine is at a portion when it goes.
+    run("ray", on_progress=kill, seconds=0.3)
+    assert was_killed
+    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
+    assert len(names(run.marks, "*")) >= 3  # processes of three machines embedded
+
+
+@pytest.mark.usefixtures("cluster", "small_portions")
+def test_a_study_that_kills_every_process_is_quarantined_and_the_others_are_not(
+    run, tmp_path, archive
+):
+    poison = archive / "study-5" / "poison.dcm"
+    cine(
+        poison.parent,
+        poison.stem,
+        PixelData=moving_frames(rows=POISON_ROWS).tobytes(),
+        Rows=POISON_ROWS,
+        StudyInstanceUID="1.2.826.0.7.5",
+        PatientID="patient-5",
+    )
+    try:
+        report = run("ray")
+    finally:
+        poison.unlink()
+    assert len(names(run.marks, "poison-*")) == 3
+    assert report.by_code["encoder_crashed"] == 3  # all cines of its study
+    assert report.studies_embedded == STUDIES - 1
+    assert {Path(p.uri).parent.name for p in report.problems if p.code == "encoder_crashed"} == {
+        "study-5"
+    }
+
+
+@pytest.mark.usefixtures("cluster")
+def test_another_encoder_on_a_machine_ends_the_run_and_names_the_machine(run, tmp_path):
+    with pytest.raises(ClusterError, match="its encoder is tiny-0.*expected other-0") as caught:
+        run("ray", encoder_id="other-000000000000")
+    assert socket.gethostname() in caught.value.message
+    assert "encoders_dir" in caught.value.hint
+    assert not (tmp_path / "ray" / "incoming").exists()
+
+
+@pytest.mark.usefixtures("cluster", "small_portions")
+def test_an_interrupted_run_keeps_what_is_complete_and_frees_the_cluster(run, tmp_path):
+    import ray
+
+    def interrupt(phase, done, total):
+        if phase == "studies" and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("ray", on_progress=interrupt)
+    assert len(Atlas.open(tmp_path / "ray").studies()) == 5
+    assert not (tmp_path / "ray" / "incoming").exists()
+    run("local")
+    assert run("ray").studies_embedded == STUDIES - 5
+    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+
+
+@pytest.mark.usefixtures("small_portions")
+def test_ray_keeps_nothing_of_patients_or_files(cluster, run, archive):
+    """Of this run and of those before it, which lost processes and machines."""
+    run("ray", kill_once=True)
+    logs = Path(cluster.head_node.get_session_dir_path())
+    kept = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
+    assert any(b"MortalEncoder" in data or b"Worker" in data for data in kept.values())
+    for needle in (b"patient-", b"1.2.826.0.7.", bytes(archive), b"study-3"):
+        assert [path.name for path, data in kept.items() if needle in data] == []
