@@ -30,6 +30,8 @@ _CINES_GPU: Final = 256
 """Of a portion, at least.  At its end a process waits for clips, which is dearer with a GPU."""
 _STARTS: Final = 3
 """Processes in a row that may be lost before they can begin."""
+_GONE_S: Final = 5.0
+"""For processes that are ended: until then one may still write a shard."""
 _WAIT_S: Final = 600.0
 """For the first process, which may be on a machine that is yet to be started."""
 
@@ -167,9 +169,12 @@ class _Crew:
                 yield process.portions.popleft()[1], answer
 
     def dismiss(self) -> None:
-        """End all processes, whatever they are at."""
+        """End all processes, whatever they are at, and wait until they are gone."""
         for process in self._processes:
             self._ray.kill(process.actor)
+        owed = [process.awaited for process in self._processes if process.awaited is not None]
+        if owed:
+            self._ray.wait(owed, num_returns=len(owed), timeout=_GONE_S)
         self._processes.clear()
 
     def _hire(self) -> _Process:

@@ -1,5 +1,6 @@
 """Embedding in processes of a Ray cluster that die: the rows are those of the local engine."""
 
+import signal
 import socket
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from core.settings import load_settings
 from embedder.cluster import engine
 from embedder.sampling import ClipRule
 from tests.e2e.test_embed_flow import cine, visible
+from tests.e2e.test_killed_runs import rows as rows_without_findings
+from tests.e2e.test_killed_runs import run as as_child
 from tests.support.dicom import moving_frames
 from tests.support.mortal import POISON_ROWS, MortalEncoder
 
@@ -77,63 +80,70 @@ def small_portions(monkeypatch):
     monkeypatch.setattr(engine, "_CINES", 2)
 
 
-@pytest.fixture
-def run(tmp_path, archive):
-    """Embed with the one engine or the other; what processes leave is in `run.marks`."""
-
-    def _run(store, *, on_progress=None, encoder_id=MortalEncoder.encoder_id, **encoder):
-        settings = load_settings().with_embed(
-            workers=1, commit_studies=3, engine=store, ray_cpus=1, batch_size=2
-        )
-        handle = EncoderHandle(
-            encoder_id,
-            ClipRule("display"),
-            partial(MortalEncoder, _run.marks, **encoder),
-            MortalEncoder.heads_id,
-        )
-        return embed(
-            tmp_path / store,
-            [archive],
-            encoder=handle,
-            settings=settings,
-            options=EmbedOptions(keep_identifiers=True),
-            on_progress=on_progress or (lambda phase, done, total: None),
-        )
-
-    _run.marks = tmp_path / "marks"
-    _run.marks.mkdir()
-    return _run
+def embed_with(chosen, store, archive, marks, *, on_progress=None, encoder_id=None, **encoder):
+    """Embed with the one engine or the other; processes leave their marks in a folder."""
+    settings = load_settings().with_embed(
+        workers=1, commit_studies=3, engine=chosen, ray_cpus=1, batch_size=2
+    )
+    handle = EncoderHandle(
+        encoder_id or MortalEncoder.encoder_id,
+        ClipRule("display"),
+        partial(MortalEncoder, marks, **encoder),
+        MortalEncoder.heads_id,
+    )
+    return embed(
+        store,
+        [archive],
+        encoder=handle,
+        settings=settings,
+        options=EmbedOptions(keep_identifiers=True),
+        on_progress=on_progress or (lambda phase, done, total: None),
+    )
 
 
-def rows(tmp_path, store):
+def rows(store):
     """Return all that a store shows, free of run and commit ids."""
-    opened = Atlas.open(tmp_path / store)
+    opened = Atlas.open(store)
     return (
-        visible(tmp_path, store),
-        visible(tmp_path, store, level=Level.STUDY),
+        visible(store.parent, store.name),
+        visible(store.parent, store.name, level=Level.STUDY),
         opened.inputs().drop(columns=["run_id"]).to_dict("records"),
         opened.findings().table.to_dict("records"),
     )
 
 
-def names(folder, pattern):
-    return [path.name for path in folder.glob(pattern)]
+@pytest.fixture(scope="module")
+def local(archive, tmp_path_factory):
+    """Embed with the local engine: the report, and the rows."""
+    base = tmp_path_factory.mktemp("local")
+    return embed_with("local", base / "store", archive, base), rows(base / "store")
+
+
+@pytest.fixture
+def run(tmp_path, archive):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    return partial(embed_with, "ray", tmp_path / "store", archive, marks)
+
+
+@pytest.fixture
+def marks(tmp_path):
+    """What processes left behind, as names of files."""
+    return lambda pattern: [path.name for path in (tmp_path / "marks").glob(pattern)]
 
 
 @pytest.mark.usefixtures("cluster", "small_portions")
-def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, tmp_path, archive):
-    local = run("local")
-    report = run("ray", kill_once=True)
-    assert len(names(run.marks, "once-*")) == 1
-    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
-    assert report.by_status == local.by_status
+def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local, tmp_path):
+    report = run(kill_once=True)
+    assert len(marks("once-*")) == 1
+    assert rows(tmp_path / "store") == local[1]
+    assert report.by_status == local[0].by_status
     assert report.stages.bound_by is not None
-    assert not (tmp_path / "ray" / "incoming").exists()
+    assert not (tmp_path / "store" / "incoming").exists()
 
 
 @pytest.mark.usefixtures("small_portions")
-def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, tmp_path):
-    run("local")
+def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, marks, local, tmp_path):
     machine = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
     was_killed = []
 
@@ -143,15 +153,15 @@ def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, tmp_
             was_killed.append(done)
 
     # Slow enough that the machine is at a portion when it goes.
-    run("ray", on_progress=kill, seconds=0.3)
+    run(on_progress=kill, seconds=0.3)
     assert was_killed
-    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
-    assert len(names(run.marks, "*")) >= 3  # processes of three machines embedded
+    assert rows(tmp_path / "store") == local[1]
+    assert len(marks("*")) >= 3  # processes of three machines embedded
 
 
 @pytest.mark.usefixtures("cluster", "small_portions")
 def test_a_study_that_kills_every_process_is_quarantined_and_the_others_are_not(
-    run, tmp_path, archive
+    run, marks, archive
 ):
     poison = archive / "study-5" / "poison.dcm"
     cine(
@@ -163,28 +173,35 @@ def test_a_study_that_kills_every_process_is_quarantined_and_the_others_are_not(
         PatientID="patient-5",
     )
     try:
-        report = run("ray")
+        report = run()
     finally:
         poison.unlink()
-    assert len(names(run.marks, "poison-*")) == 3
+    assert len(marks("poison-*")) == 3
     assert report.by_code["encoder_crashed"] == 3  # all cines of its study
     assert report.studies_embedded == STUDIES - 1
-    assert {Path(p.uri).parent.name for p in report.problems if p.code == "encoder_crashed"} == {
-        "study-5"
-    }
+    crashed = [Path(p.uri).parent.name for p in report.problems if p.code == "encoder_crashed"]
+    assert set(crashed) == {"study-5"}
 
 
 @pytest.mark.usefixtures("cluster")
 def test_another_encoder_on_a_machine_ends_the_run_and_names_the_machine(run, tmp_path):
-    with pytest.raises(ClusterError, match="its encoder is tiny-0.*expected other-0") as caught:
-        run("ray", encoder_id="other-000000000000")
+    with pytest.raises(ClusterError, match=r"its encoder is tiny-0.*expected other-0") as caught:
+        run(encoder_id="other-000000000000")
     assert socket.gethostname() in caught.value.message
     assert "encoders_dir" in caught.value.hint
-    assert not (tmp_path / "ray" / "incoming").exists()
+    assert not (tmp_path / "store" / "incoming").exists()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_processes_that_die_before_they_begin_end_the_run(run, marks):
+    with pytest.raises(ClusterError, match="lost before they can begin"):
+        run(stillborn=True)
+    # Two at once, and those in their place: not one after another for ever.
+    assert 3 <= len(marks("stillborn-*")) <= 4
 
 
 @pytest.mark.usefixtures("cluster", "small_portions")
-def test_an_interrupted_run_keeps_what_is_complete_and_frees_the_cluster(run, tmp_path):
+def test_an_interrupted_run_keeps_what_is_complete_and_frees_the_cluster(run, local, tmp_path):
     import ray
 
     def interrupt(phase, done, total):
@@ -192,21 +209,36 @@ def test_an_interrupted_run_keeps_what_is_complete_and_frees_the_cluster(run, tm
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run("ray", on_progress=interrupt)
-    assert len(Atlas.open(tmp_path / "ray").studies()) == 5
-    assert not (tmp_path / "ray" / "incoming").exists()
-    run("local")
-    assert run("ray").studies_embedded == STUDIES - 5
-    assert rows(tmp_path, "ray") == rows(tmp_path, "local")
+        run(on_progress=interrupt)
+    assert len(Atlas.open(tmp_path / "store").studies()) == 5
+    assert not (tmp_path / "store" / "incoming").exists()
+    assert run().studies_embedded == STUDIES - 5
+    assert rows(tmp_path / "store") == local[1]
     assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+
+
+@pytest.mark.slow
+def test_a_run_whose_own_process_is_killed_is_resumed(cluster, archive, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANGIOATLAS_EMBED__ENGINE", "local")
+    assert as_child(archive, tmp_path / "local").returncode == 0
+    monkeypatch.setenv("ANGIOATLAS_EMBED__ENGINE", "ray")
+    monkeypatch.setenv("ANGIOATLAS_EMBED__RAY_ADDRESS", cluster.address)
+    for last in (1, 12):
+        killed = as_child(archive, tmp_path / "ray", last)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert (tmp_path / "ray" / "incoming").exists()
+    resumed = as_child(archive, tmp_path / "ray")
+    assert resumed.returncode == 0, resumed.stderr
+    assert not (tmp_path / "ray" / "incoming").exists()
+    assert rows_without_findings(tmp_path, "ray") == rows_without_findings(tmp_path, "local")
 
 
 @pytest.mark.usefixtures("small_portions")
 def test_ray_keeps_nothing_of_patients_or_files(cluster, run, archive):
     """Of this run and of those before it, which lost processes and machines."""
-    run("ray", kill_once=True)
-    logs = Path(cluster.head_node.get_session_dir_path())
-    kept = {path: path.read_bytes() for path in logs.rglob("*") if path.is_file()}
-    assert any(b"MortalEncoder" in data or b"Worker" in data for data in kept.values())
+    run(kill_once=True)
+    folder = Path(cluster.head_node.get_session_dir_path())
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert any(b"Worker.embed" in data for data in kept.values())
     for needle in (b"patient-", b"1.2.826.0.7.", bytes(archive), b"study-3"):
         assert [path.name for path, data in kept.items() if needle in data] == []

@@ -25,6 +25,8 @@ class MortalEncoder(TinyFinder):
     ----------
     folder : Path
         Shared by all processes.
+    stillborn : bool
+        Every process dies of loading it.
     kill_once : bool
         The first process that comes to its second batch dies of it.
     seconds : float
@@ -33,12 +35,21 @@ class MortalEncoder(TinyFinder):
 
     batch_size = 2
 
-    def __init__(self, folder: Path, *, kill_once: bool = False, seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stillborn: bool = False,
+        kill_once: bool = False,
+        seconds: float = 0.0,
+    ) -> None:
         super().__init__()
         self._folder = folder
         self._kill_once = kill_once
         self._seconds = seconds
         self._batches = 0
+        if stillborn:
+            self._die("stillborn")
 
     def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
         self._batches += 1
