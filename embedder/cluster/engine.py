@@ -105,11 +105,10 @@ class RayEngine:
             portions = cut(chain([first], ahead), cines=_CINES_GPU if found.gpus else _CINES)
             crew = _Crew(ray, found, self._duty, path_of(first.cines[0].cine.source_uri))
             try:
-                for answer in crew.work(portions):
-                    if isinstance(answer, EmbeddedStudy):
-                        yield answer
+                for portion, stages in crew.work(portions):
+                    if stages is None:
+                        yield from portion.refused()
                         continue
-                    portion, stages = answer
                     self.stages.add(stages)
                     handed_in = shards.read(portion.name)
                     shards.delete(portion.name)
@@ -143,10 +142,13 @@ class _Crew:
         self._lost_at_start = 0
         self._processes = [self._hire() for _ in range(found.processes)]
 
-    def work(self, portions: Iterator[Portion]) -> Iterator[tuple[Portion, Stages] | EmbeddedStudy]:
-        """Have portions embedded; give each as its shard is there, and studies that are given up.
+    def work(self, portions: Iterator[Portion]) -> Iterator[tuple[Portion, Stages | None]]:
+        """Have portions embedded, each taken when a process has room for it.
 
-        Portions are taken as processes have room for them.
+        Yields
+        ------
+        tuple of (Portion, Stages or None)
+            When its shard is there; None when it is given up.
         """
         again: deque[Portion] = deque()
         more = True
@@ -156,17 +158,16 @@ class _Crew:
                 return
             process = self._next_to_speak()
             answer = self._answer(process)
-            if answer is None:
+            if isinstance(answer, Ready):
+                self._admit(process, answer)
+            elif isinstance(answer, Stages):
+                yield process.portions.popleft()[1], answer
+            else:
                 for portion in self._replace(process):
-                    given_up = portion.given_up()
-                    if given_up is not None:
-                        yield given_up
+                    if portion.is_given_up:
+                        yield portion, None
                     else:
                         again.append(portion)
-            elif isinstance(answer, Ready):
-                self._admit(process, answer)
-            else:
-                yield process.portions.popleft()[1], answer
 
     def dismiss(self) -> None:
         """End all processes, whatever they are at, and wait until they are gone."""

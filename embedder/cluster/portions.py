@@ -44,24 +44,27 @@ class Portion:
             name = f"{self.name}-{number:03d}" if len(self.studies) > 1 else self.name
             yield Portion(name, (study,), self.lost + 1)
 
-    def given_up(self) -> EmbeddedStudy | None:
-        """Return its study as refused when too many processes were lost over it, else None."""
-        if self.lost < TRIES:
-            return None
-        (study,) = self.studies
+    @property
+    def is_given_up(self) -> bool:
+        """Whether too many processes were lost over it; it is one study then."""
+        return self.lost >= TRIES
+
+    def refused(self) -> Iterator[EmbeddedStudy]:
+        """Give its studies as studies of which no cine could be embedded."""
         why = InputRefused(
             Code.ENCODER_CRASHED, f"{TRIES} processes were lost while they embedded its study"
         )
         nothing = np.empty((0, EMBEDDING_DIM), np.float32)
-        return EmbeddedStudy(
-            study_uid=study.study_uid,
-            cines=(),
-            sha256=(),
-            videos=VideoVectors(nothing, nothing),
-            embedding=None,
-            findings=None,
-            refused=tuple((wanted.cine, why) for wanted in study.cines),
-        )
+        for study in self.studies:
+            yield EmbeddedStudy(
+                study_uid=study.study_uid,
+                cines=(),
+                sha256=(),
+                videos=VideoVectors(nothing, nothing),
+                embedding=None,
+                findings=None,
+                refused=tuple((wanted.cine, why) for wanted in study.cines),
+            )
 
 
 def cut(studies: Iterable[StudyToEmbed], *, cines: int) -> Iterator[Portion]:

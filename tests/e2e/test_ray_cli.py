@@ -29,15 +29,17 @@ def embed_words(archive, store):
     return "embed", archive, "--store", store, "--keep-identifiers", "--workers", 1
 
 
-def test_the_same_rows_from_a_cluster_of_its_own(tmp_path):
-    home, archive = tmp_path / "home", an_archive(tmp_path / "archive", 6)
+def test_the_same_rows_from_a_cluster_of_its_own(tmp_path, monkeypatch):
+    home, archive = tmp_path / "home", an_archive(tmp_path / "archive", 3)
     done = as_process(home, *embed_words(archive, tmp_path / "ray"), "--engine", "ray")
     assert done.returncode == 0, done.stderr
     assert "bound by" in done.stdout
     # Neither Ray nor LanceDB has anything to say to who embeds.
     shown = [line.split()[0] for line in done.stderr.splitlines() if line.strip()]
     assert set(shown) == {"headers", "studies"}
+    monkeypatch.setattr("angioatlas.ingest.gpus", lambda: 2)
     local = as_json(home, *embed_words(archive, tmp_path / "local"))
+    assert "one of 2 GPUs is used; `--engine ray` uses all" in local["notes"][-1]
     for level in Level:
         given = {"level": level, "encoder": local["encoder_id"]}
         assert visible(tmp_path, "ray", **given) == visible(tmp_path, "local", **given)

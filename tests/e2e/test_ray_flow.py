@@ -1,7 +1,9 @@
 """Embedding in processes of a Ray cluster that die: the rows are those of the local engine."""
 
+import logging
 import signal
 import socket
+import time
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def cluster():
         )
         started.add_node(num_cpus=1, object_store_memory=MEMORY)
         try:
-            ray.init(address=started.address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=started.address, log_to_driver=False, logging_level=logging.ERROR)
             yield started
         finally:
             ray.shutdown()
@@ -132,6 +134,13 @@ def marks(tmp_path):
     return lambda pattern: [path.name for path in (tmp_path / "marks").glob(pattern)]
 
 
+def wait_until(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 @pytest.mark.usefixtures("cluster", "small_portions")
 def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local, tmp_path):
     report = run(kill_once=True)
@@ -145,7 +154,7 @@ def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local,
 @pytest.mark.usefixtures("small_portions")
 def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, marks, local, tmp_path):
     machine = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
-    was_killed = []
+    was_killed: list[int] = []
 
     def kill(phase, done, total):
         if phase == "studies" and done == 2 and not was_killed:
@@ -214,7 +223,7 @@ def test_an_interrupted_run_keeps_what_is_complete_and_frees_the_cluster(run, lo
     assert not (tmp_path / "store" / "incoming").exists()
     assert run().studies_embedded == STUDIES - 5
     assert rows(tmp_path / "store") == local[1]
-    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+    wait_until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
 
 @pytest.mark.slow

@@ -53,14 +53,13 @@ def test_what_was_lost_is_done_again_study_by_study_under_names_of_its_own():
 
 
 def test_a_study_is_given_up_after_three_processes():
-    portion, lost = Portion("000000", (study("1.7", 2),)), 0
-    while portion.given_up() is None:
+    portion = Portion("000000", (study("1.7", 2),))
+    for lost in range(TRIES):
+        assert (portion.lost, portion.is_given_up) == (lost, False)
         (portion,) = portion.again()
-        lost += 1
-    assert lost == TRIES == 3
-    given_up = portion.given_up()
-    assert given_up is not None
-    assert (given_up.study_uid, given_up.cines, given_up.embedding) == ("1.7", (), None)
-    assert [cine.sop_uid for cine, _ in given_up.refused] == ["1.7.0", "1.7.1"]
-    assert {refusal.reason for _, refusal in given_up.refused} == {Code.ENCODER_CRASHED}
-    assert {refusal.status for _, refusal in given_up.refused} == {Status.QUARANTINED}
+    assert portion.is_given_up
+    (refused,) = portion.refused()
+    assert (refused.study_uid, refused.cines, refused.embedding) == ("1.7", (), None)
+    assert [cine.sop_uid for cine, _ in refused.refused] == ["1.7.0", "1.7.1"]
+    assert {refusal.reason for _, refusal in refused.refused} == {Code.ENCODER_CRASHED}
+    assert {refusal.status for _, refusal in refused.refused} == {Status.QUARANTINED}
