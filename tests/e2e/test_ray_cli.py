@@ -54,7 +54,8 @@ def test_an_address_without_the_engine_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_no_process_and_no_file(tmp_path):
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, times):
     home, archive = tmp_path / "home", an_archive(tmp_path / "archive", 60)
     store = tmp_path / "store"
     words = [*embed_words(archive, store), "--engine", "ray"]
@@ -70,14 +71,20 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path):
         wait_until(lambda: list(store.glob("incoming/*/begun")))
         assert sessions_of(process.pid)
         time.sleep(2)  # processes are starting, or at their first portion
-        os.killpg(process.pid, signal.SIGINT)
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.5)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
+    assert "stopping after the studies in flight" in said
     assert "Traceback" not in said
     assert not (store / "incoming").exists()
     assert sessions_of(process.pid) == []
     wait_until(lambda: not members_of(process.pid))
-    assert as_json(home, *embed_words(archive, store))["by_status"]["embedded"] == 60
+    rest = as_json(home, *embed_words(archive, store))
+    assert rest["by_status"]["embedded"] == 60
+    # Its processes went on when Ctrl-C reached them, too; at once is at once.
+    assert (rest["videos_embedded"] < 60) == (times == 1)
     assert len(atlas(tmp_path).studies()) == 3
 
 
