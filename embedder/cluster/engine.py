@@ -237,11 +237,7 @@ class _Crew:
         return answer
 
     def _admit(self, process: _Process, ready: Ready) -> None:
-        if not ready.sees_archive and self._archived.exists():
-            raise ClusterError(
-                f"the machine {ready.machine} does not see the archive: {self._archived}",
-                "mount the archive there, at the same path",
-            )
+        refuse_blind(ready, self._archived)
         process.is_ready = True
         self._lost_at_start = 0
 
@@ -255,6 +251,23 @@ class _Crew:
                 yield from portion.again()
             else:
                 yield portion
+
+
+def refuse_blind(ready: Ready, archived: Path) -> None:
+    """Refuse a machine that does not see a file of the archive, if it is to be seen here.
+
+    It would quarantine every cine that it is given.
+
+    Raises
+    ------
+    ClusterError
+        With the name of the machine.
+    """
+    if not ready.sees_archive and archived.exists():
+        raise ClusterError(
+            f"the machine {ready.machine} does not see the archive: {archived} is not there",
+            "mount the archive on every machine, at the same path",
+        )
 
 
 def _last_line(error: Exception) -> str:

@@ -134,8 +134,8 @@ def _connect(ray: ModuleType, address: str | None, folder: str | None) -> None:
             ) from error
         raise ClusterError(
             f"the cluster {address} cannot be joined: {_first_line(error)}",
-            "does `ray status` show it on this machine, with the same versions of Ray and Python? "
-            "Without --ray-address a cluster is started here",
+            "does `ray status` show it on this machine, with the same versions of Ray and Python, "
+            "and the same token? Without --ray-address a cluster is started here",
         ) from error
 
 

@@ -82,10 +82,12 @@ def small_portions(monkeypatch):
     monkeypatch.setattr(engine, "_CINES", 2)
 
 
-def embed_with(chosen, store, archive, marks, *, on_progress=None, encoder_id=None, **encoder):
+def embed_with(
+    chosen, store, archive, marks, *, on_progress=None, encoder_id=None, cpus=1, **encoder
+):
     """Embed with the one engine or the other; processes leave their marks in a folder."""
     settings = load_settings().with_embed(
-        workers=1, commit_studies=3, engine=chosen, ray_cpus=1, batch_size=2
+        workers=1, commit_studies=3, engine=chosen, ray_cpus=cpus, batch_size=2
     )
     handle = EncoderHandle(
         encoder_id or MortalEncoder.encoder_id,
@@ -198,6 +200,13 @@ def test_another_encoder_on_a_machine_ends_the_run_and_names_the_machine(run, tm
         run(encoder_id="other-000000000000")
     assert socket.gethostname() in caught.value.message
     assert "encoders_dir" in caught.value.hint
+    assert not (tmp_path / "store" / "incoming").exists()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_process_that_fits_on_no_machine_is_refused(run, tmp_path):
+    with pytest.raises(ClusterError, match="no machine of the cluster has 64 CPUs"):
+        run(cpus=64)
     assert not (tmp_path / "store" / "incoming").exists()
 
 
