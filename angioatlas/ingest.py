@@ -297,12 +297,16 @@ def _carry_out(
         if total:
             on_progress("studies", 0, total)
             if execution.settings.embed.engine == "ray":
-                engine = _ray_engine(encoder, execution, url)
+                engine: Engine = _ray_engine(encoder, execution, url)
             else:
                 engine = _local_engine(encoder, pool, execution)
             execution.report.stages = engine.stages
             for done in execution.embed(engine):
                 on_progress("studies", done, total)
+            if isinstance(engine, RayEngine) and engine.lost:
+                execution.report.notes.append(
+                    f"processes of the cluster that were lost: {engine.lost}; others did their part"
+                )
     finally:
         execution.commit()
 
@@ -318,7 +322,7 @@ def _local_engine(encoder: EncoderHandle, pool: GuardedPool, execution: Executio
     return LocalEngine(loaded, pool, batch_size=embed.batch_size)
 
 
-def _ray_engine(encoder: EncoderHandle, execution: Execution, url: str) -> Engine:
+def _ray_engine(encoder: EncoderHandle, execution: Execution, url: str) -> RayEngine:
     embed, limits = execution.settings.embed, execution.settings.limits
     duty = Duty(
         load=encoder.load,

@@ -67,12 +67,18 @@ class RayEngine:
         One process a GPU, where there are some.
     duty : Duty
         Of each process.
+
+    Attributes
+    ----------
+    lost : int
+        Processes that were lost so far.
     """
 
     def __init__(
         self, address: str | None, *, cpus: int | None, use_gpus: bool, duty: Duty
     ) -> None:
         self.stages = Stages()
+        self.lost = 0
         self._address = address
         self._cpus = cpus
         self._use_gpus = use_gpus
@@ -114,6 +120,7 @@ class RayEngine:
                     shards.delete(portion.name)
                     yield from handed_in
             finally:
+                self.lost += crew.lost
                 crew.dismiss()
                 shards.end()
 
@@ -128,6 +135,11 @@ class _Crew:
     duty : Duty
     archived : Path
         A file of the archive.
+
+    Attributes
+    ----------
+    lost : int
+        Processes that were lost so far.
     """
 
     def __init__(self, ray: ModuleType, found: Room, duty: Duty, archived: Path) -> None:
@@ -139,6 +151,7 @@ class _Crew:
         self._duty = duty
         self._archived = archived
         self._cpus = found.cpus
+        self.lost = 0
         self._lost_at_start = 0
         self._processes = [self._hire() for _ in range(found.processes)]
 
@@ -243,6 +256,7 @@ class _Crew:
 
     def _replace(self, lost: _Process) -> Iterator[Portion]:
         """Put a new process in the place of a lost one; give the portions that it leaves."""
+        self.lost += 1
         self._ray.kill(lost.actor)  # it may only be out of reach
         self._processes[self._processes.index(lost)] = self._hire()
         for position, (_, portion) in enumerate(lost.portions):

@@ -95,13 +95,15 @@ def joined(address: str | None) -> Iterator[ModuleType]:
     with _environment(address):
         ray = import_optional("ray", needed_for="--engine ray", extra="ray")
         if ray.is_initialized():  # by a notebook, which goes on with it
-            yield ray
+            with _silent(ray):
+                yield ray
             return
         # Not in a folder of the user's choice: the paths of Ray's sockets must be short.
         folder = tempfile.mkdtemp(prefix="angioatlas-", dir="/tmp") if address is None else None
         try:
             _connect(ray, address, folder)
-            yield ray
+            with _silent(ray):
+                yield ray
         finally:
             ray.shutdown()
             if folder is not None:
@@ -152,6 +154,20 @@ def _environment(address: str | None) -> Iterator[None]:
     finally:
         for name in wanted:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def _silent(ray: ModuleType) -> Iterator[None]:
+    """Keep Ray from printing what it knows of a lost process, on standard output.
+
+    `log_to_driver` does not cover it; this is what Ray's own debugger does.
+    """
+    inside = ray._private.worker
+    before, inside._worker_logs_enabled = inside._worker_logs_enabled, False
+    try:
+        yield
+    finally:
+        inside._worker_logs_enabled = before
 
 
 @contextmanager

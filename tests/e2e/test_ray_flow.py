@@ -3,6 +3,7 @@
 import logging
 import signal
 import socket
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -136,6 +137,13 @@ def marks(tmp_path):
     return lambda pattern: [path.name for path in (tmp_path / "marks").glob(pattern)]
 
 
+def parent_of(pid):
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def wait_until(condition, seconds=30):
     until = time.monotonic() + seconds
     while not condition():
@@ -144,8 +152,10 @@ def wait_until(condition, seconds=30):
 
 
 @pytest.mark.usefixtures("cluster", "small_portions")
-def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local, tmp_path):
+def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local, tmp_path, capfd):
     report = run(kill_once=True)
+    assert capfd.readouterr().out == ""  # where a JSON document goes
+    assert report.notes == ["processes of the cluster that were lost: 1; others did their part"]
     assert len(marks("once-*")) == 1
     assert rows(tmp_path / "store") == local[1]
     assert report.by_status == local[0].by_status
@@ -156,18 +166,19 @@ def test_a_process_killed_mid_run_leaves_no_trace_in_the_rows(run, marks, local,
 @pytest.mark.usefixtures("small_portions")
 def test_a_machine_killed_mid_run_leaves_no_trace_in_the_rows(cluster, run, marks, local, tmp_path):
     machine = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
-    was_killed: list[int] = []
+    (raylet,) = machine.all_processes["raylet"]
 
-    def kill(phase, done, total):
-        if phase == "studies" and done == 2 and not was_killed:
-            cluster.remove_node(machine, allow_graceful=False)
-            was_killed.append(done)
+    def kill_at_work():
+        wait_until(lambda: raylet.process.pid in map(parent_of, marks("[0-9]*")))
+        cluster.remove_node(machine, allow_graceful=False)
 
-    # Slow enough that the machine is at a portion when it goes.
-    run(on_progress=kill, seconds=0.3)
-    assert was_killed
+    killer = threading.Thread(target=kill_at_work)
+    killer.start()
+    # All three are at their first portion when the machine goes.
+    report = run(together=3, seconds=0.2)
+    killer.join()
+    assert "processes of the cluster that were lost: 1" in report.notes[-1]
     assert rows(tmp_path / "store") == local[1]
-    assert len(marks("*")) >= 3  # processes of three machines embedded
 
 
 @pytest.mark.usefixtures("cluster", "small_portions")

@@ -29,6 +29,8 @@ class MortalEncoder(TinyFinder):
         Every process dies of loading it.
     kill_once : bool
         The first process that comes to its second batch dies of it.
+    together : int
+        Processes that must have come to a batch before one goes on.
     seconds : float
         Of a batch.
     """
@@ -41,11 +43,13 @@ class MortalEncoder(TinyFinder):
         *,
         stillborn: bool = False,
         kill_once: bool = False,
+        together: int = 0,
         seconds: float = 0.0,
     ) -> None:
         super().__init__()
         self._folder = folder
         self._kill_once = kill_once
+        self._together = together
         self._seconds = seconds
         self._batches = 0
         if stillborn:
@@ -54,6 +58,9 @@ class MortalEncoder(TinyFinder):
     def encode_videos(self, clips: Sequence[NDArray[np.uint8]]) -> VideoVectors:
         self._batches += 1
         (self._folder / f"{os.getpid()}").touch()
+        until = time.monotonic() + 60
+        while len(list(self._folder.iterdir())) < self._together and time.monotonic() < until:
+            time.sleep(0.01)
         time.sleep(self._seconds)
         if any(clip.shape[1] == POISON_ROWS for clip in clips):
             self._die("poison")
