@@ -161,7 +161,8 @@ class Embedding(Searches):
                 ingest.embed,
                 self.store.place,
                 encoder=self._handle(space),
-                settings=self.settings,
+                # One exam, and an encoder that is loaded: no cluster is faster.
+                settings=self.settings.with_embed(engine="local"),
                 options=EmbedOptions(),
                 on_progress=on_progress,
             ),

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from angioatlas.choose import Choice
 from angioatlas.classified import read_classified
+from angioatlas.engines import GIB, choose_engine
 from angioatlas.execute import Execution, OnCommit
 from angioatlas.failure_budget import FailureBudget
 from angioatlas.identities import new_identity, open_map, store_identity
@@ -30,16 +32,15 @@ from core.provenance import Run
 from core.settings import Settings
 from embedder.discover import existing
 from embedder.encoders.spec import Encoder
-from embedder.engine import LocalEngine
 from embedder.guard.pool import GuardedPool
 from embedder.inputs import MovieRows
 from embedder.movies.rows import read_movie_rows
 from embedder.runs import Classified
 from embedder.sampling import ClipRule
+from embedder.work import Engine
+from store.incoming import store_url
 from store.inputs import InputRow
 from store.store import Store, Where, place_of
-
-_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,15 @@ def embed(
                 stop=stop or Stop(),
                 on_commit=on_commit,
             )
-            _carry_out(execution, encoder, pool, on_progress)
+            make_engine = partial(
+                choose_engine,
+                encoder,
+                settings,
+                pool=pool,
+                store_url=store_url(writer.tables.place.uri),
+                run_id=run.run_id,
+            )
+            _carry_out(execution, on_progress, make_engine)
             standing |= execution.settled
     report.unchanged = sum(
         standing[uri].code is row.code for uri, row in survey.findings.trusted.items()
@@ -272,27 +281,27 @@ def _pool(settings: Settings) -> GuardedPool:
     return GuardedPool(
         settings.embed.workers or os.cpu_count() or 1,
         seconds=settings.limits.decode_seconds,
-        memory_bytes=int(settings.limits.worker_memory_gib * _GIB),
+        memory_bytes=int(settings.limits.worker_memory_gib * GIB),
     )
 
 
 def _carry_out(
-    execution: Execution, encoder: EncoderHandle, pool: GuardedPool, on_progress: OnProgress
+    execution: Execution, on_progress: OnProgress, make_engine: Callable[[], Engine]
 ) -> None:
     total = sum(bool(work.cines) for work in execution.plan.work)
+    report = execution.report
     # However it ends, what is complete is committed.
     try:
         execution.settle_what_needs_no_decoding()
         execution.remove_lost_studies()
         if total:
             on_progress("studies", 0, total)
-            engine = LocalEngine(
-                encoder.load(), pool, batch_size=execution.settings.embed.batch_size
-            )
-            execution.report.stages = engine.stages
+            engine = make_engine()
+            report.stages = engine.stages
             for done in execution.embed(engine):
                 on_progress("studies", done, total)
-            execution.report.computed_in(engine.precision)
+            report.notes += engine.notes
+            report.computed_in(engine.precision)
     finally:
         execution.commit()
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from angioatlas.ingest import EncoderHandle
 from core.errors import NotFoundError, UsageError
 from core.settings import Settings
-from embedder.encoders.registry import find_encoder, load_encoder, read_spec
+from embedder.encoders.registry import (
+    BUNDLED,
+    Device,
+    PrecisionChoice,
+    find_encoder,
+    load_encoder,
+    read_spec,
+)
+from embedder.encoders.spec import Encoder
 from store.snapshot import Snapshot
 
 
@@ -22,15 +31,25 @@ def encoder_handle(name: str, settings: Settings) -> EncoderHandle:
     """
     folder = find_encoder(name, settings.encoders_dir)
     spec = read_spec(folder)
+    is_listed = folder.parent in {settings.encoders_dir, BUNDLED}
     return EncoderHandle(
         spec.encoder_id,
         spec.clip_rule,
         partial(
-            load_encoder, folder, device=settings.embed.device, precision=settings.embed.precision
+            _load,
+            # Another machine may have it elsewhere, if it is one that has a name.
+            folder.name if is_listed else str(folder.absolute()),
+            settings.encoders_dir.absolute(),
+            settings.embed.device,
+            settings.embed.precision,
         ),
         spec.heads_id,
         spec.notice,
     )
+
+
+def _load(name: str, encoders_dir: Path, device: Device, precision: PrecisionChoice) -> Encoder:
+    return load_encoder(find_encoder(name, encoders_dir), device=device, precision=precision)
 
 
 def choose_space(snapshot: Snapshot, encoder: str | None, settings: Settings) -> str:

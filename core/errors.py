@@ -13,6 +13,7 @@ AtlasError
 ├── StoreError            the store cannot be read or written as asked
 │   └── LeaseHeldError    another process is writing
 ├── EncoderAwayError      the process that embeds does not answer
+├── ClusterError          the machines that embed cannot be reached, or one cannot do its part
 ├── IssuerError           the identity provider cannot be asked for its keys
 ├── UnauthenticatedError  who calls is not known
 ├── ForbiddenError        who calls is known, and may not do this
@@ -78,6 +79,12 @@ class EncoderAwayError(AtlasError):
 
     code = "encoder_away"
     retry_after_s = 5
+
+
+class ClusterError(AtlasError):
+    """The machines that embed together cannot be reached, or one cannot do its part."""
+
+    code = "cluster"
 
 
 class SourceError(AtlasError):

@@ -62,6 +62,7 @@ class Code(StrEnum):
     MOVIE_SUPPORT_MISSING = "movie_support_missing"
     DECODE_FAILED = "decode_failed"
     DECODER_CRASHED = "decoder_crashed"
+    ENCODER_CRASHED = "encoder_crashed"
     TIME_LIMIT = "time_limit"
     MEMORY_LIMIT = "memory_limit"
     CHANGED_WHILE_READ = "changed_while_read"
@@ -177,6 +178,11 @@ OUTCOMES: dict[Code, Outcome] = {
     Code.DECODE_FAILED: Outcome(_Q, "the pixel data cannot be decoded", "export it again"),
     Code.DECODER_CRASHED: Outcome(
         _Q, "the decoder process died on it", "export it in another transfer syntax"
+    ),
+    Code.ENCODER_CRASHED: Outcome(
+        _Q,
+        "processes of the cluster died each time that they embedded its study",
+        "look at their memory and at the log of Ray, then --retry, or use --engine local",
     ),
     Code.TIME_LIMIT: Outcome(
         _Q, "reading took longer than the time limit", "raise limits.decode_seconds and --retry"

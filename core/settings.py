@@ -81,6 +81,17 @@ class EmbedSettings(_Section):
     )
     commit_studies: int = Field(64, ge=1, description="Studies per commit at the most.")
     commit_seconds: float = Field(60, gt=0, description="Seconds between commits at the most.")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="This process, or those of a Ray cluster; see `docs/operations.md`."
+    )
+    ray_address: str | None = Field(
+        None, description="Cluster to join (`auto`, `host:port`); one of this machine when absent."
+    )
+    ray_cpus: int | None = Field(
+        None,
+        ge=1,
+        description="CPUs of each process of a cluster; by its machines when absent.",
+    )
 
 
 class LimitSettings(_Section):

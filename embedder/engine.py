@@ -32,6 +32,7 @@ class LocalEngine:
     ) -> None:
         self.stages = Stages()
         self.precision: Precision | None = encoder.precision
+        self.notes: list[str] = []
         self._encoder = encoder
         self._pool = pool
         self._batch_size = batch_size or encoder.batch_size

@@ -84,10 +84,13 @@ class Engine(Protocol):
         Where its time went so far.
     precision : Precision or None
         What clips are computed in; None until that is known.
+    notes : list of str
+        What a run should say of it at its end.
     """
 
     stages: Stages
     precision: Precision | None
+    notes: list[str]
 
     def embed(self, studies: Iterable[StudyToEmbed]) -> Generator[EmbeddedStudy, None, None]:
         """Embed studies, each once; they come back as they are done, in any order.

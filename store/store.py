@@ -18,6 +18,7 @@ from core.provenance import software_version
 from store.bucket import Bucket
 from store.commits import CommitRecord, StoreWriter, read_log, readable
 from store.folder import Folder
+from store.incoming import clear_incoming
 from store.lease import LeaseInfo
 from store.place import Place
 from store.snapshot import Snapshot
@@ -195,6 +196,8 @@ class Store:
     def writer(self, run_id: str, *, on_step: Callable[[str], None] | None = None) -> StoreWriter:
         """Take the lease and return the writer, which is a context manager.
 
+        What machines handed in to a writer that died is removed.
+
         Parameters
         ----------
         run_id : str
@@ -209,6 +212,7 @@ class Store:
         """
         lease = self.place.lease(run_id)
         try:
+            clear_incoming(self.place.uri)
             return StoreWriter(
                 self.tables, self.pins, lease, tombstones=self.tombstones(), on_step=on_step
             )

@@ -16,6 +16,7 @@ from angioatlas.cli.output import (
     progress,
     say,
 )
+from core.errors import UsageError
 from core.settings import load_settings
 
 if TYPE_CHECKING:
@@ -105,6 +106,17 @@ def embed(
         bool,
         typer.Option("--shift-dates", help="New store: shift dates, one constant per patient."),
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="local, or ray: one process a GPU, on one machine or several."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Ray cluster to embed on; by default one of this machine, for this run alone.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Embed the cines under PATH into the store; the same command resumes.
@@ -130,9 +142,13 @@ def embed(
         "videos_per_study": videos_per_study,
         "classified": classified,
         "all_runs": all_runs or None,
+        "engine": engine,
+        "ray_address": ray_address,
     }
     settings = load_settings(store=store, encoder=encoder)
     settings = settings.with_embed(**given)
+    if ray_address is not None and settings.embed.engine != "ray":
+        raise UsageError("--ray-address names a cluster, but --engine is local", "--engine ray")
     options = EmbedOptions(
         dry_run=dry_run,
         retry=retry,

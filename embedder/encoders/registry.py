@@ -237,6 +237,13 @@ def explain(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
+def gpus() -> int:
+    """Count the GPUs of this machine that an encoder can run on."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def is_bundled(name: str) -> bool:
     """Tell whether a name is that of an encoder of the package."""
     return name in {path.name for path in BUNDLED.iterdir()}

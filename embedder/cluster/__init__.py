@@ -1,0 +1,1 @@
+"""Embedding on several devices or machines: portions out, shards back, over Ray."""

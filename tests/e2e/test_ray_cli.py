@@ -1,0 +1,113 @@
+"""`angioatlas embed --engine ray` as a person runs it, on a cluster of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core.schema import Level
+from tests.e2e.test_embed_flow import atlas, cine, visible
+from tests.support.cli import ROOT, angioatlas, as_json, as_process
+
+pytest.importorskip("ray")
+
+
+def an_archive(folder, runs):
+    for number in range(runs):
+        study = "abc"[number % 3]
+        cine(folder / study, f"{study}{number:02d}", study=study)
+    return folder
+
+
+def embed_words(archive, store):
+    return "embed", archive, "--store", store, "--keep-identifiers", "--workers", 1
+
+
+def test_the_same_rows_from_a_cluster_of_its_own(tmp_path, monkeypatch):
+    home, archive = tmp_path / "home", an_archive(tmp_path / "archive", 3)
+    done = as_process(home, *embed_words(archive, tmp_path / "ray"), "--engine", "ray")
+    assert done.returncode == 0, done.stderr
+    assert "bound by" in done.stdout
+    # Neither Ray nor LanceDB has anything to say to who embeds.
+    shown = [line.split()[0] for line in done.stderr.splitlines() if line.strip()]
+    assert set(shown) == {"headers", "studies"}
+    monkeypatch.setattr("angioatlas.ingest.gpus", lambda: 2)
+    local = as_json(home, *embed_words(archive, tmp_path / "local"))
+    assert "one of 2 GPUs is used; `--engine ray` uses all" in local["notes"][-1]
+    for level in Level:
+        given = {"level": level, "encoder": local["encoder_id"]}
+        assert visible(tmp_path, "ray", **given) == visible(tmp_path, "local", **given)
+    assert not (home / ".ray").exists()
+
+
+def test_an_address_without_the_engine_is_refused(tmp_path):
+    words = embed_words(tmp_path, tmp_path / "store")
+    refused = angioatlas(tmp_path / "home", *words, "--ray-address", "auto")
+    assert refused.returncode == 2
+    assert "--engine ray" in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, times):
+    home, archive = tmp_path / "home", an_archive(tmp_path / "archive", 60)
+    store = tmp_path / "store"
+    words = [*embed_words(archive, store), "--engine", "ray"]
+    # A session of its own, as in a terminal: Ctrl-C reaches every process of the group.
+    with subprocess.Popen(
+        [sys.executable, "-m", "angioatlas.cli.main", *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(home)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        wait_until(lambda: list(store.glob("incoming/*/begun")))
+        assert sessions_of(process.pid)
+        time.sleep(2)  # processes are starting, or at their first portion
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.5)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "stopping after the studies in flight" in said
+    assert "Traceback" not in said
+    assert not (store / "incoming").exists()
+    assert sessions_of(process.pid) == []
+    wait_until(lambda: not members_of(process.pid))
+    rest = as_json(home, *embed_words(archive, store))
+    assert rest["by_status"]["embedded"] == 60
+    # Its processes went on when Ctrl-C reached them, too; at once is at once.
+    assert (rest["videos_embedded"] < 60) == (times == 1)
+    assert len(atlas(tmp_path).studies()) == 3
+
+
+def wait_until(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def sessions_of(pid):
+    """Return what Ray keeps of the cluster that a process started."""
+    return list(Path("/tmp").glob(f"angioatlas-*/session_*_{pid}"))
+
+
+def members_of(session):
+    """Return the living processes of a session of the operating system."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        if fields[3] == str(session) and fields[0] != "Z":
+            found.append(stat.parent.name)
+    return found
