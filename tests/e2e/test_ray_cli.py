@@ -37,7 +37,7 @@ def test_the_same_rows_from_a_cluster_of_its_own(tmp_path, monkeypatch):
     # Neither Ray nor LanceDB has anything to say to who embeds.
     shown = [line.split()[0] for line in done.stderr.splitlines() if line.strip()]
     assert set(shown) == {"headers", "studies"}
-    monkeypatch.setattr("angioatlas.ingest.gpus", lambda: 2)
+    monkeypatch.setattr("angioatlas.engines.gpus", lambda: 2)
     local = as_json(home, *embed_words(archive, tmp_path / "local"))
     assert "one of 2 GPUs is used; `--engine ray` uses all" in local["notes"][-1]
     for level in Level:

@@ -116,4 +116,4 @@ def test_a_bucket_that_is_not_there():
     with object_store():
         new_prefix("another")
         with pytest.raises(StoreError, match="there is no such bucket"):
-            Store.open(URI)
+            Store.open("s3://never-made/atlas")

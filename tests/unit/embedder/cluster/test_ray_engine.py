@@ -8,6 +8,7 @@ import pytest
 from core.errors import ClusterError
 from embedder.cluster.engine import RayEngine, refuse_blind
 from embedder.cluster.worker import Duty, Ready
+from embedder.encoders.spec import FULL
 from tests.support.tiny import TinyEncoder
 
 
