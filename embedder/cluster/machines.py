@@ -10,14 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, Final
 
@@ -30,8 +29,7 @@ _OBJECT_STORE_BYTES: Final = 80 * 2**20
 """Little more than the least that Ray takes: vectors go by files, and messages are small."""
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0"}
 _PRIVATE: Final = {
-    # By its name for other systems; here as well it makes Ray answer on 127.0.0.1 only.  Ray reads
-    # it when it is imported; later, the token alone keeps others out.
+    # By its name for other systems; here as well it makes Ray answer on 127.0.0.1 only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
 }
@@ -92,22 +90,18 @@ def joined(address: str | None) -> Iterator[ModuleType]:
     ClusterError
         The cluster cannot be reached, or none can be started.
     """
-    with _environment(address):
-        ray = import_optional("ray", needed_for="--engine ray", extra="ray")
-        if ray.is_initialized():  # by a notebook, which goes on with it
-            with _silent(ray):
-                yield ray
-            return
-        # Not in a folder of the user's choice: the paths of Ray's sockets must be short.
-        folder = tempfile.mkdtemp(prefix="angioatlas-", dir="/tmp") if address is None else None
+    ray = import_optional("ray", needed_for="--engine ray", extra="ray")
+    if ray.is_initialized():  # by a notebook, which goes on with it
+        with _silent(ray):
+            yield ray
+        return
+    with _environment(ray, is_private=address is None), _folder(address) as folder:
         try:
             _connect(ray, address, folder)
             with _silent(ray):
                 yield ray
         finally:
             ray.shutdown()
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(ray: ModuleType, address: str | None, folder: str | None) -> None:
@@ -120,7 +114,8 @@ def _connect(ray: ModuleType, address: str | None, folder: str | None) -> None:
         options |= {
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE_BYTES,
-            "_temp_dir": folder,
+            # Ray opens its folder to everybody; the one around it is its owner's.
+            "_temp_dir": f"{folder}/ray",
         }
     try:
         with _same_sigterm(), warnings.catch_warnings():
@@ -142,18 +137,38 @@ def _connect(ray: ModuleType, address: str | None, folder: str | None) -> None:
 
 
 @contextmanager
-def _environment(address: str | None) -> Iterator[None]:
+def _environment(ray: ModuleType, *, is_private: bool) -> Iterator[None]:
     """Set what Ray reads of the environment, unless somebody did."""
     wanted = dict(_QUIET)
-    if address is None:
+    if is_private:
         wanted |= _PRIVATE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     wanted = {name: value for name, value in wanted.items() if name not in os.environ}
     os.environ.update(wanted)
+    _read_again(ray, is_private=is_private)
     try:
         yield
     finally:
         for name in wanted:
             os.environ.pop(name, None)
+        _read_again(ray, is_private=False)
+
+
+def _read_again(ray: ModuleType, *, is_private: bool) -> None:
+    """Have Ray heed the environment as it is now: it reads it once in a process.
+
+    Without this a second run of one process would use the token of the first.
+    """
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = not is_private
+    ray._raylet.Config.initialize("")
+    ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def _folder(address: str | None) -> AbstractContextManager[str | None]:
+    """Make a folder for a cluster that is started here, and remove it afterwards."""
+    if address is not None:
+        return nullcontext()
+    # Not where the user's TMPDIR is: the paths of Ray's sockets must be short.
+    return TemporaryDirectory(prefix="angioatlas-", dir="/tmp", ignore_cleanup_errors=True)
 
 
 @contextmanager

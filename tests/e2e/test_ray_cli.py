@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.schema import Level
+from embedder.cluster.machines import joined
 from tests.e2e.test_embed_flow import atlas, cine, visible
 from tests.support.cli import ROOT, angioatlas, as_json, as_process
 
@@ -51,6 +52,20 @@ def test_an_address_without_the_engine_is_refused(tmp_path):
     refused = angioatlas(tmp_path / "home", *words, "--ray-address", "auto")
     assert refused.returncode == 2
     assert "--engine ray" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_is_closed_to_others(monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    for _ in range(2):  # the second has another token, in the same process
+        with joined(None) as ray:
+            assert [each["NodeManagerAddress"] for each in ray.nodes()] == ["127.0.0.1"]
+            assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+            session = Path(ray._private.worker._global_node.get_session_dir_path())
+            folder = session.parents[1]
+            assert folder.stat().st_mode & 0o777 == 0o700
+        assert not folder.exists()
+        assert "RAY_AUTH_TOKEN" not in os.environ
 
 
 @pytest.mark.slow
@@ -97,7 +112,7 @@ def wait_until(condition, seconds=60):
 
 def sessions_of(pid):
     """Return what Ray keeps of the cluster that a process started."""
-    return list(Path("/tmp").glob(f"angioatlas-*/session_*_{pid}"))
+    return list(Path("/tmp").glob(f"angioatlas-*/ray/session_*_{pid}"))
 
 
 def members_of(session):
