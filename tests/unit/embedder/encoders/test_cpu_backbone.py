@@ -19,7 +19,7 @@ SHAPES = [BlockShape(96, 96, 1, 4), BlockShape(96, 192, 2, 1), BlockShape(192, 1
 def plain() -> MViT:
     model = MViT(frames=4, size=32, blocks=SHAPES)
     fill_module(model, 0)
-    return model.eval()
+    return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="module")
