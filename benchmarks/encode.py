@@ -3,13 +3,13 @@
 All forms hold the same weights, which mean nothing, and are timed in turn in one process.  A form
 is everything from normalised clips to the joint embedding; only the backbone differs.
 
-python -m benchmarks.encode [--torchvision FOLDER]
+OMP_WAIT_POLICY=passive python -m benchmarks.encode [--torchvision FOLDER]
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.profiler import profile
 
 from benchmarks import torchvision_mvit
-from benchmarks.quiet import rounds
 from benchmarks.record import write
+from benchmarks.turns import in_turn
 from embedder.encoders.backbone import Backbone, prepare
 from embedder.encoders.deepcoro import DeepCoroEncoder
 from embedder.encoders.precision import full_precision
@@ -56,6 +56,8 @@ def measure(device: torch.device, torchvision: Path | None) -> dict[str, Any]:
     reference, forms = forms_of(model, torchvision)
     figures: dict[str, Any] = {
         "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "active"),
+        "gflop_per_clip": GFLOP,
         "matmul_gflops": {
             name: matmul_gflops(device, dtype)
             for name, dtype in {"fp32": torch.float32, "bf16": torch.bfloat16}.items()
@@ -65,27 +67,26 @@ def measure(device: torch.device, torchvision: Path | None) -> dict[str, Any]:
         exact = joint(model, forms[reference], clips(4, device))
         for batch, count in ROUNDS.items():
             batch_clips = clips(batch, device)
-            seconds = rounds(
-                {
-                    name: partial(finished, model, backbone, batch_clips, name)
-                    for name, backbone in forms.items()
-                    if name != "plain fp32" or name == reference
-                },
-                count,
-            )
-            print({name: sorted(round(s, 2) for s in took) for name, took in seconds.items()})
-            base = statistics.median(seconds[reference])
+            works = {
+                name: partial(finished, model, backbone, batch_clips, name)
+                for name, backbone in forms.items()
+                if name != "plain fp32" or name == reference
+            }
+            took = in_turn(works, count)
+            base = took[reference]
             figures[f"batch {batch}"] = {
                 name: {
-                    "median_seconds_per_clip": statistics.median(took) / batch,
-                    "min": min(took) / batch,
-                    "max": max(took) / batch,
-                    "clips": len(took) * batch,
-                    f"times {reference}": base / statistics.median(took),
-                    "gflops": GFLOP * batch / statistics.median(took),
+                    "median_seconds_per_clip": each.median / batch,
+                    "min": min(each.wall) / batch,
+                    "max": max(each.wall) / batch,
+                    "clips": count * batch,
+                    "core_seconds_per_clip": each.median_cores / batch,
+                    f"times {reference}": base.median / each.median,
+                    f"times {reference} by cores": base.median_cores / each.median_cores,
                 }
-                for name, took in seconds.items()
+                for name, each in took.items()
             }
+            print(batch, figures[f"batch {batch}"])
         figures["cosine"] = {
             name: least_cosine(exact, joint(model, backbone, clips(4, device), name))
             for name, backbone in forms.items()
@@ -171,8 +172,8 @@ def matmul_gflops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the rate of a large product, the limit of all others."""
     size = 8192 if device.type == "cuda" else 3072
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    (seconds,) = rounds({"product": lambda: (a @ b)[0, 0].item()}, 5, patience_s=20).values()
-    return 2 * size**3 / statistics.median(seconds) / 1e9
+    (took,) = in_turn({"product": lambda: (a @ b)[0, 0].item()}, 5).values()
+    return 2 * size**3 / min(took.wall) / 1e9
 
 
 def whole(model: VideoEncoder, device: torch.device) -> dict[str, float]:
@@ -184,9 +185,7 @@ def whole(model: VideoEncoder, device: torch.device) -> dict[str, float]:
     }
     batch = [clip] * encoders["fp32"].batch_size
     works = {name: partial(each.encode_videos, batch) for name, each in encoders.items()}
-    return {
-        n: statistics.median(t) / len(batch) for n, t in rounds(works, 5, patience_s=60).items()
-    }
+    return {name: took.median / len(batch) for name, took in in_turn(works, 5).items()}
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:

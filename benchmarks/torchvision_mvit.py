@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from embedder.encoders.mvit import MViT
 
-_DECLARED: list[torch.library.Library] = []
+_DECLARED: list[Any] = []
 """Kept, since what a library declares goes with it."""
 
 
@@ -28,15 +29,14 @@ def find(folder: Path | None) -> Any | None:
         sys.path.append(str(folder))
     if not _DECLARED:
         # Its own operators are not loaded beside another build of torch, and it asks for these.
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        library: Any = cast(Any, torch.library).Library("torchvision", "DEF")
         for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _DECLARED.append(library)
     try:
-        from torchvision.models import video
+        return import_module("torchvision.models.video")
     except ImportError:
         return None
-    return video
 
 
 def with_weights(video: Any, ours: MViT) -> Callable[[Tensor], Tensor]:

@@ -17,7 +17,8 @@ SHAPES = [BlockShape(96, 96, 1, 4), BlockShape(96, 192, 2, 1), BlockShape(192, 1
 
 @pytest.fixture(scope="module")
 def plain() -> MViT:
-    model: MViT = fill_module(MViT(frames=4, size=32, blocks=SHAPES), 0)
+    model = MViT(frames=4, size=32, blocks=SHAPES)
+    fill_module(model, 0)
     return model.eval().requires_grad_(False)
 
 
