@@ -154,7 +154,9 @@ def check_killed(world, tmp_path, rng, victim):
     return killed_with, json.loads(out)["studies_embedded"]
 
 
-@pytest.mark.parametrize(("victim", "seed"), [("parent", 3), ("worker", 4)])
+@pytest.mark.parametrize(
+    ("victim", "seed"), [("parent", 3), pytest.param("worker", 4, marks=pytest.mark.slow)]
+)
 def test_a_run_killed_at_a_random_moment_resumes_to_the_same_rows(world, tmp_path, victim, seed):
     check_killed(world, tmp_path, np.random.default_rng(seed), victim)
 

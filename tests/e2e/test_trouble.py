@@ -56,7 +56,9 @@ def wait_for_a_commit(store, running):
     raise AssertionError(running.communicate())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_the_run_after_the_studies_in_flight(tmp_path, archive, number):
     store = tmp_path / "store"
     running = command(tmp_path, archive, store, commit_studies=1, workers=1, batch_size=1)
@@ -148,7 +150,9 @@ except StoreError as error:
 """
 
 
-@pytest.mark.parametrize("most", [0, 2_500, 4_000, 5_000, 15_000])
+@pytest.mark.parametrize(
+    "most", [4_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2_500, 5_000, 15_000))]
+)
 def test_a_disk_that_takes_no_more_ends_the_run_and_loses_nothing(tmp_path, archive, most):
     store = tmp_path / "store"
     embed(archive / "0", store)
