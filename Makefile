@@ -6,7 +6,7 @@ INSTALLED := .venv/installed
 .DEFAULT_GOAL := help
 
 .PHONY: help install demo explore serve test test-slow api-contract coverage check format docs bench \
-  screenshots bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
+  screenshots bench-embedder bench-index bench-live bench-served phantom-encoder phantom-retrieval bench-studies clean
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
@@ -69,6 +69,12 @@ screenshots: $(INSTALLED)  ## take pictures of the explorer on the demo; needs c
 
 bench: $(INSTALLED)  ## measure decoding, embedding and search; writes benchmarks/results
 	$(BIN)/python -m benchmarks.run
+
+bench-embedder: $(INSTALLED)  ## measure the batch embedder end to end, its memory and its resuming; half an hour, gigabytes
+	OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.pipeline --record
+	OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.pipeline --encoder mvit --repeats 1 --record
+	OMP_WAIT_POLICY=passive $(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.resume
 
 bench-index: $(INSTALLED)  ## measure kinds of index on 200,000 and 1,000,000 vectors; an hour
 	$(BIN)/python -m benchmarks.index_kinds

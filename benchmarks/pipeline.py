@@ -14,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -96,14 +97,14 @@ def whole_rate(archive: Path, handle: EncoderHandle, settings: Settings) -> dict
     }
 
 
-def main() -> dict[str, Any]:
+def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--encoder", default=COMPACT, help=f"a name, a folder, or {MVIT}")
     parser.add_argument("--cines", type=int, default=210)
     parser.add_argument("--archive", type=Path, help="where the cines are, or are written to")
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--record", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as temporary:
         return measure(options, options.archive or Path(temporary))
 

@@ -23,6 +23,7 @@ class PeakOfTree:
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
+        self.own_mib = _proportional_kib(os.getpid()) / 1024
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
