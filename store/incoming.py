@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 import obstore
-from obstore.store import from_url
 
 from core.errors import StoreError
 from core.uris import path_of, uri_of
+from store.objects import opened
 
 INCOMING: Final = "incoming"
 
@@ -40,7 +40,7 @@ def clear_incoming(store: Path | str) -> None:
             if folder.exists():
                 shutil.rmtree(folder)
         else:
-            root = from_url(url)
+            root = opened(url)
             for found in obstore.list(root, INCOMING):
                 obstore.delete(root, [each["path"] for each in found])
     except (OSError, obstore.exceptions.BaseError) as error:

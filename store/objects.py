@@ -1,8 +1,8 @@
 """Small objects below a prefix of a bucket: read, listed, and written only if nothing came between.
 
-The one place that calls obstore.  Credentials, endpoint and region come from the environment, as
-obstore and LanceDB read it; no secret passes through here.  A bucket that cannot be used is said in
-one sentence, within seconds.
+The one place that says how a bucket is reached.  Credentials, endpoint and region come from the
+environment, as obstore and LanceDB read it; no secret passes through here.  A bucket that cannot be
+used is said in one sentence, within seconds.
 """
 
 from __future__ import annotations
@@ -74,6 +74,20 @@ _BLAMED: Final = (
 """Words of an answer, what they mean, and what to do."""
 
 
+def opened(uri: str) -> Any:
+    """Open a prefix of a bucket with obstore: no request of it waits for long."""
+    from obstore.store import from_url
+
+    options: Any = {
+        "connect_timeout": f"{CONNECT_S}s",
+        "timeout": f"{_REQUEST_S}s",
+        # Read here since options that are given replace those of the environment.
+        "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"},
+    }
+    retry: Any = {"max_retries": _RETRIES, "retry_timeout": dt.timedelta(seconds=_RETRY_S)}
+    return from_url(uri, client_options=options, retry_config=retry)
+
+
 @dataclass(frozen=True)
 class Found:
     """An object as it was read.
@@ -129,20 +143,8 @@ class Objects:
     @property
     def _store(self) -> Any:
         if self._connected is None:
-            from obstore.store import from_url
-
-            options: Any = {
-                "connect_timeout": f"{CONNECT_S}s",
-                "timeout": f"{_REQUEST_S}s",
-                # Read here since options that are given replace those of the environment.
-                "allow_http": os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"},
-            }
-            retry: Any = {
-                "max_retries": _RETRIES,
-                "retry_timeout": dt.timedelta(seconds=_RETRY_S),
-            }
             with self._answers():
-                self._connected = from_url(self.uri, client_options=options, retry_config=retry)
+                self._connected = opened(self.uri)
         return self._connected
 
     def get(self, name: str) -> Found | None:

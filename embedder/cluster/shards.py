@@ -8,12 +8,13 @@ from typing import Final, final
 
 import obstore
 import pyarrow as pa
-from obstore.store import from_url
+from obstore.store import LocalStore
 
 from core.errors import StoreError
 from embedder.cluster.shard_format import decode, encode
 from embedder.work import EmbeddedStudy
 from store.incoming import INCOMING
+from store.objects import opened
 
 _MARK: Final = "begun"
 
@@ -33,7 +34,9 @@ class Shards:
         is_folder = store_url.startswith("file:")
         # Puts into a folder are written aside and renamed; a folder goes with its last file.
         self._root = (
-            from_url(store_url, automatic_cleanup=True) if is_folder else from_url(store_url)
+            LocalStore.from_url(store_url, automatic_cleanup=True)
+            if is_folder
+            else opened(store_url)
         )
         self._folder = f"{INCOMING}/{run_id}"
 
