@@ -186,8 +186,9 @@ def embed(
     )
     report.no_longer_there = len(survey.findings.dropped)
     seen = survey.findings.seen
-    report.left_for_later = len(seen - standing.keys())
-    report.count(standing[uri] for uri in sorted(seen & standing.keys()))
+    left = seen - standing.keys() if stop is not None and stop.asked else set()
+    report.left_for_later = len(left)
+    report.count(standing[uri] for uri in sorted(seen - left))
     report.store_version = store.latest_version if store is not None else None
     report.seconds = time.monotonic() - began
     return report
