@@ -89,7 +89,8 @@ class Embedding(Searches):
             note(precision=report.precision, precision_cosine=report.precision_cosine)
             if report.store_version and not options.dry_run:
                 opened = Store.open(store)
-                report.store_version = _tidied(opened, settings, on_progress)
+                if stop is None or not stop.asked:  # who waits for the end waits for no compaction
+                    report.store_version = _tidied(opened, settings, on_progress)
                 note(store=opened.uuid, store_version=report.store_version)
             return report
 

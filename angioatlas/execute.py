@@ -28,12 +28,29 @@ OnCommit = Callable[[CommitBatch], None]
 _LEDGER_ROWS_PER_COMMIT = 20_000
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A study that is done, None if it lost all its cines, with the ledger rows that it settles."""
+
+    work: StudyWork
+    study: EmbeddedStudy | None
+    rows: tuple[InputRow, ...]
+
+    @property
+    def changes_the_store(self) -> bool:
+        return self.study is None or bool(self.study.cines or self.work.before)
+
+
 @dataclass
 class _Pending:
-    """What the next commit will bring."""
+    """What the next commit will bring.
 
-    inputs: dict[str, InputRow] = field(default_factory=dict)
-    done: list[tuple[StudyWork, EmbeddedStudy | None]] = field(default_factory=list)
+    A study comes in one step, so that an interruption finds it whole or not at all: the row of a
+    cine and the vectors of its study become visible together.
+    """
+
+    settled: list[InputRow] = field(default_factory=list)
+    done: list[_Done] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
 
 
@@ -86,22 +103,30 @@ class Execution:
         self.settled: dict[str, InputRow] = {}
         """Where each input of the run stands, by uri."""
         self._pending = _Pending()
+        self._taken: set[str] = set()
 
     def settle_what_needs_no_decoding(self) -> None:
         """Note the inputs that the plan settled already; all but the last of many are committed."""
         for start in range(0, len(self.plan.settled), _LEDGER_ROWS_PER_COMMIT):
             if start:
                 self.commit()
-            self._settle(self.plan.settled[start : start + _LEDGER_ROWS_PER_COMMIT])
+            rows = self.plan.settled[start : start + _LEDGER_ROWS_PER_COMMIT]
+            self._pending.settled += rows
+            self._note(rows)
         self.budget.spend(self.plan.settled)
 
     def remove_lost_studies(self) -> None:
         """Take out the studies that lost all their cines."""
         for work in self.plan.work:
             if not work.cines:
-                self._settle(work.dropped)
-                self._pending.done.append((work, None))
+                self._pending.done.append(_Done(work, None, work.dropped))
+                self._note(work.dropped)
                 self.report.studies_removed += 1
+
+    @property
+    def left(self) -> int:
+        """Cines of the plan's work that the run has not come to."""
+        return sum(len(w.cines) for w in self.plan.work if w.study_uid not in self._taken)
 
     def embed(self, engine: Engine) -> Iterator[int]:
         """Embed the plan's studies; yields the number of studies done so far.
@@ -121,14 +146,18 @@ class Execution:
     def commit(self) -> None:
         """Write what is pending, if anything, as one store version."""
         pending, self._pending = self._pending, _Pending()
-        if not (pending.inputs or pending.done):
+        if not (pending.settled or pending.done):
             return
-        embedded = [study for _, study in pending.done if study is not None and study.cines]
+        done = [each for each in pending.done if each.changes_the_store]
+        embedded = [each.study for each in done if each.study is not None and each.study.cines]
         changed = [
-            (work, study) for work, study in pending.done if not self._is_vectors_only(work, study)
+            (each.work, each.study)
+            for each in done
+            if not self._is_vectors_only(each.work, each.study)
         ]
+        rows = [*pending.settled, *(row for each in pending.done for row in each.rows)]
         batch = CommitBatch(
-            inputs=list(pending.inputs.values()),
+            inputs=list({row.uri: row for row in rows}.values()),
             cines=[cine for _, study in changed if study for cine in study.cines],
             studies=[self._facts(work, study) for work, study in changed],
             encoder_id=self.encoder_id if embedded else None,
@@ -141,24 +170,21 @@ class Execution:
         with self.report.stages.timed("write"):
             self.writer.commit(batch)
 
-    def _settle(self, rows: Iterable[InputRow]) -> None:
-        # Never commits: the row of a cine and the vectors of its study become visible together.
-        for row in rows:
-            self.settled[row.uri] = row
-            self._pending.inputs[row.uri] = row
+    def _note(self, rows: Iterable[InputRow]) -> None:
+        self.settled.update((row.uri, row) for row in rows)
 
     def _take(self, work: StudyWork, study: EmbeddedStudy) -> None:
-        self._settle(work.dropped)
-        self._settle(
-            self._row(cine, Status.EMBEDDED, sha256=sha256)
-            for cine, sha256 in zip(study.cines, study.sha256, strict=True)
-        )
         refused = [
             self._row(cine, refusal.status, refusal=refusal) for cine, refusal in study.refused
         ]
-        self._settle(refused)
-        if study.cines or work.before:
-            self._pending.done.append((work, study))
+        embedded = [
+            self._row(cine, Status.EMBEDDED, sha256=sha256)
+            for cine, sha256 in zip(study.cines, study.sha256, strict=True)
+        ]
+        done = _Done(work, study, (*work.dropped, *embedded, *refused))
+        self._pending.done.append(done)
+        self._note(done.rows)
+        self._taken.add(work.study_uid)
         self.report.studies_embedded += bool(study.cines)
         self.report.videos_embedded += len(study.cines)
         self.report.studies_removed += bool(work.before and not study.cines)

@@ -5,6 +5,7 @@ An archive whose disk has gone away would otherwise be quarantined to its last f
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -31,10 +32,10 @@ class FailureBudget:
     Parameters
     ----------
     said : str or None
-        A number of inputs, ``"20"``, or a share of those that the run reads, ``"5%"``; None for
+        A number of inputs, ``"20"``, or a share of those that the run settles, ``"5%"``; None for
         as many as there are.
     inputs : int
-        How many inputs the run reads: those that are new or changed.
+        How many inputs the run settles, by their headers or by decoding.
 
     Raises
     ------
@@ -45,7 +46,7 @@ class FailureBudget:
     def __init__(self, said: str | None, inputs: int) -> None:
         self._said = said
         self._inputs = inputs
-        self._most = inputs if said is None else _most(said, inputs)
+        self._most = math.inf if said is None else _most(said, inputs)
         self._failed: Counter[str] = Counter()
 
     def spend(self, rows: Iterable[InputRow]) -> None:

@@ -167,7 +167,7 @@ def embed(
                 heads_id=encoder.heads_id,
                 settings=settings,
                 report=report,
-                budget=FailureBudget(settings.embed.max_failed, survey.findings.read),
+                budget=FailureBudget(settings.embed.max_failed, len(plan.inputs)),
                 stop=stop or Stop(),
                 on_commit=on_commit,
             )
@@ -186,8 +186,7 @@ def embed(
     )
     report.no_longer_there = len(survey.findings.dropped)
     seen = survey.findings.seen
-    left = seen - standing.keys() if stop is not None and stop.asked else set()
-    report.left_for_later = len(left)
+    left = seen - standing.keys() if report.left_for_later else set()
     report.count(standing[uri] for uri in sorted(seen - left))
     report.store_version = store.latest_version if store is not None else None
     report.seconds = time.monotonic() - began
@@ -301,6 +300,7 @@ def _carry_out(
             report.stages = engine.stages
             for done in execution.embed(engine):
                 on_progress("studies", done, total)
+            report.left_for_later = execution.left
             report.notes += engine.notes
             report.computed_in(engine.precision)
     finally:

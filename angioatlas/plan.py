@@ -52,6 +52,12 @@ class Plan:
     contrast_seen: set[str] = field(default_factory=set)
     """SOPInstanceUIDs of runs of the work whose contrast need not be measured."""
 
+    @property
+    def inputs(self) -> set[str]:
+        """The uris that the run settles, known or not: by their headers, or by decoding."""
+        decoded = {cine.source_uri for work in self.work for cine in work.cines}
+        return decoded | {row.uri for row in self.settled}
+
 
 def settle(
     offered: Offered,

@@ -45,7 +45,7 @@ class EmbedReport:
     videos_embedded: int = 0
     studies_removed: int = 0
     left_for_later: int = 0
-    """Inputs that the run had not come to when it was asked to stop."""
+    """Cines that the run had not come to when it was asked to stop."""
     no_longer_there: int = 0
     precision: str | None = None
     """What videos were computed in, fp32 or bf16; None when none was."""

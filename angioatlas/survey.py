@@ -76,11 +76,6 @@ class Findings:
     surrogates: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
     """(kind, surrogate, original) of what was replaced, by SOPInstanceUID."""
 
-    @property
-    def read(self) -> int:
-        """How many inputs were not known, and so were read."""
-        return len(self.seen) - len(self.trusted)
-
 
 class Survey:
     """A walk over paths that ends in a plan.

@@ -77,7 +77,7 @@ class EmbedSettings(_Section):
     max_failed: str | None = Field(
         None,
         description="Inputs that may fail before a run gives up: a number, or a share of those "
-        "that it reads such as `5%`; no limit when absent.",
+        "that it settles such as `5%`; no limit when absent.",
     )
     commit_studies: int = Field(64, ge=1, description="Studies per commit at the most.")
     commit_seconds: float = Field(60, gt=0, description="Seconds between commits at the most.")

@@ -2,7 +2,7 @@
 
 Cines of many studies stream through reading and encoding; encoder batches cross study borders so
 that the device stays full; results are regrouped by study because a study is embedded as a whole.
-Memory is bounded by what the reader holds ahead plus one batch.
+Memory is bounded by what the reader holds ahead, plus one batch that waits and one in hand.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def embed_studies(
             else:
                 result.sha256 = clip.sha256
                 batch.append((result, clip.frames))
-            if len(batch) == batch_size:
+            # A study must not wait for others behind it that give no clips.
+            if len(batch) == batch_size or (batch and len(under_way) > batch_size):
                 encode()
             yield from done()
     if batch:

@@ -181,6 +181,7 @@ _BATCH_ROWS: Final = 2048
 _PAGE_ROWS: Final = 16384
 """Rows of one query: 64 MiB of video vectors."""
 _TRIES: Final = 5
+_FOR_EVER: Final = dt.timedelta(days=36500)
 _MARGINS_S: Final = (1.0, 15.0, 240.0)
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -460,8 +461,10 @@ class Tables:
 
         Readers take the newest version and read it at once, so ten minutes are ample for them.
         """
-        with self._writing(f"merging {name}", name):
-            self._latest(name).optimize(cleanup_older_than=dt.timedelta(minutes=10))
+        # Merged first: a merge that has to be taken back must find the version that it was made of.
+        for age in (_FOR_EVER, dt.timedelta(minutes=10)):
+            with self._writing(f"merging {name}", name):
+                self._latest(name).optimize(cleanup_older_than=age)
 
     def _has(self, name: str, version: int) -> bool:
         with lance_errors(f"listing the versions of {name}"):

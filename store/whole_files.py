@@ -2,8 +2,7 @@
 
 LanceDB 0.40 loses what the system says to its last write into a file: on a full disk an append may
 report success while its file is cut short, and no later version of the table can be read then.
-`tests/e2e/test_trouble.py` meets it with a disk of a few kilobytes.  So every file that a write has
-made is looked at.  Only writers do this, and a table has one at a time.
+`tests/e2e/test_trouble.py` meets it with a disk of a few kilobytes.
 """
 
 from __future__ import annotations
@@ -20,7 +19,10 @@ _END: Final = b"LANC"
 
 @contextmanager
 def whole_files(table: Path) -> Iterator[None]:
-    """Take back what the block has written to a table, unless all of it is whole.
+    """Take back the versions that the block makes of a table, unless they are whole.
+
+    A version is its manifest, which names its files.  What no manifest names may be what another
+    process is about to write, and is let alone; so is every version that is whole.
 
     Parameters
     ----------
@@ -32,22 +34,37 @@ def whole_files(table: Path) -> Iterator[None]:
     OSError
         A file was cut short: the disk has no room for it.
     """
-    before = _files(table)
+    versions, files = _versions(table), _files(table)
+    taken_back = False
     try:
         yield
     finally:
-        made = _files(table) - before
-        cut = not all(_is_whole(path) for path in made)
-        if cut:
-            # That needs no room.  Without its manifest, nobody knows of a version.
-            for path in sorted(made, key=lambda path: path.suffix != ".manifest"):
-                path.unlink(missing_ok=True)
-    if cut:
+        made = _files(table) - files
+        for manifest in _versions(table) - versions:
+            if not _stands(manifest, made):
+                manifest.unlink(missing_ok=True)  # which needs no room
+                taken_back = True
+    if taken_back:
         raise OSError(errno.ENOSPC, "a file was cut short")
 
 
+def _versions(table: Path) -> set[Path]:
+    return {*table.glob("_versions/*.manifest")}
+
+
 def _files(table: Path) -> set[Path]:
-    return {*table.glob("data/*.lance"), *table.glob("_versions/*.manifest")}
+    return {*table.glob("data/*.lance")}
+
+
+def _stands(manifest: Path, made: set[Path]) -> bool:
+    """Tell whether a version's manifest is whole, and so is every new file that it names."""
+    try:
+        content = manifest.read_bytes()
+    except FileNotFoundError:  # a cleaning took it meanwhile
+        return True
+    return content.endswith(_END) and all(
+        _is_whole(file) for file in made if file.name.encode() in content
+    )
 
 
 def _is_whole(path: Path) -> bool:
@@ -55,5 +72,5 @@ def _is_whole(path: Path) -> bool:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - len(_END)))
             return file.read() == _END
-    except FileNotFoundError:  # a cleaning took it meanwhile
+    except FileNotFoundError:
         return True

@@ -172,9 +172,9 @@ def embed(
         print_json(report.as_dict())
     else:
         _print(report)
-    if stop.asked:
+    if report.left_for_later:
         say(
-            f"stopped before the end, {report.left_for_later} inputs are left; "
+            f"stopped before the end, {report.left_for_later} cines are left; "
             "the same command resumes",
             stderr=True,
         )

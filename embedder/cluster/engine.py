@@ -233,13 +233,13 @@ class _Crew:
             answer: Ready | Stages | Failed = self._ray.get(process.awaited)
         except self._ray.exceptions.RayTaskError as error:
             raise ClusterError(
-                f"a process of the cluster could not be asked: {error.cause}",
+                f"a process of the cluster could not be asked: {type(error.cause).__name__}",
                 "is the same AngioAtlas installed on every machine?",
             ) from error
         except self._ray.exceptions.RayError as error:
             if not process.is_ready:
                 self._lost_at_start += 1
-            if self._lost_at_start == _STARTS:
+            if self._lost_at_start >= _STARTS and not self._some_ready():
                 raise ClusterError(
                     f"processes of the cluster are lost before they can begin: {_last_line(error)}",
                     "is AngioAtlas installed on every machine, and is there memory for an encoder?",
@@ -265,7 +265,11 @@ class _Crew:
         """Put a new process in the place of a lost one; give the portions that it leaves."""
         self._lost += 1
         self._ray.kill(lost.actor)  # it may only be out of reach
-        self._processes[self._processes.index(lost)] = self._hire()
+        place = self._processes.index(lost)
+        if lost.is_ready or self._lost_at_start < _STARTS:
+            self._processes[place] = self._hire()
+        else:  # where it was started it never can begin; others are at work
+            del self._processes[place]
         for position, (_, portion) in enumerate(lost.portions):
             # It was at the first; the others are not to blame.
             if position == 0:
@@ -286,7 +290,7 @@ def refuse_blind(ready: Ready, archived: Path) -> None:
     """
     if not ready.sees_archive and archived.exists():
         raise ClusterError(
-            f"the machine {ready.machine} does not see the archive: {archived} is not there",
+            f"the machine {ready.machine} does not see the archive: a file of it is not there",
             "mount the archive on every machine, at the same path",
         )
 

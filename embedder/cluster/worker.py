@@ -162,4 +162,5 @@ class Worker:
     def _failed(self, error: Exception) -> Failed:
         if isinstance(error, AtlasError):
             return Failed(self._machine, error.message, error.hint)
-        return Failed(self._machine, f"{type(error).__name__}: {error}", "", traceback.format_exc())
+        # Its text may hold a path; `--debug` shows it.
+        return Failed(self._machine, type(error).__name__, "", traceback.format_exc())

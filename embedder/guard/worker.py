@@ -46,7 +46,9 @@ def nursery(control_fd: int, preload: Sequence[str]) -> NoReturn:
         Modules to import before the first fork.
     """
     control = socket.socket(fileno=control_fd)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's decision
+    # They may be sent to the whole group, and to stop is the caller's decision.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     for module in preload:
         importlib.import_module(module)
     _silence()

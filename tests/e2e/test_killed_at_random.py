@@ -135,7 +135,7 @@ def check_killed(world, tmp_path, rng, victim):
     wait_at_random(store, rng, running, whole_s)
     members = group_of(running.pid)
     if victim == "parent" or len(members) == 1:
-        os.kill(running.pid, signal.SIGKILL)
+        running.kill()
         running.communicate(timeout=60)
         wait_until_gone(members[1:])
     else:

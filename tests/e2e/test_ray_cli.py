@@ -23,6 +23,7 @@ from tests.e2e.test_embed_flow import atlas, cine, visible
 from tests.support.bucket import new_prefix, object_store
 from tests.support.cli import ROOT, angioatlas, as_json, as_process
 from tests.support.tiny import TinyEncoder
+from tests.support.waiting import wait_until
 
 pytest.importorskip("ray")
 
@@ -138,13 +139,6 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, times):
         assert rest["videos_embedded"] < 60
     assert rest["videos_embedded"] % 20 == 0  # whole studies
     assert len(atlas(tmp_path).studies()) == 3
-
-
-def wait_until(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def sessions_of(pid):

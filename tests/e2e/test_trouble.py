@@ -44,6 +44,7 @@ def command(home, archive, store, **settings):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -63,7 +64,7 @@ def test_a_signal_ends_the_run_after_the_studies_in_flight(tmp_path, archive, nu
     store = tmp_path / "store"
     running = command(tmp_path, archive, store, commit_studies=1, workers=1, batch_size=1)
     wait_for_a_commit(store, running)
-    running.send_signal(number)
+    os.killpg(running.pid, number)  # as a terminal and batch systems do
     out, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert "stopping after the studies in flight" in said
@@ -81,11 +82,11 @@ def test_a_signal_ends_the_run_after_the_studies_in_flight(tmp_path, archive, nu
     assert resumed["by_status"]["embedded"] == 48
 
 
-def embed(archive, store, **settings):
+def embed(archive, store, *, encoder="tiny", **settings):
     return Atlas.embed_into(
         store,
         [archive],
-        encoder=tiny(),
+        encoder=tiny(encoder),
         settings=load_settings().with_embed(workers=1, commit_studies=4, **settings),
     )
 
@@ -117,6 +118,21 @@ def test_too_many_bad_files_end_the_run_and_what_was_good_stays(tmp_path):
     assert len(atlas.studies()) == 8
     report = embed(folder, tmp_path / "store", max_failed="9")  # of the nine that are left
     assert report.by_status == {"embedded": 8, "skipped": 0, "quarantined": 12, "duplicate": 0}
+
+
+def test_known_files_that_went_bad_are_counted_against_all_that_are_decoded(tmp_path):
+    for name in ("c1", "c2", "c3", "c4"):
+        cine(tmp_path / "archive", name, transfer_syntax=JPEG2000Lossless)
+    embed(tmp_path / "archive", tmp_path / "store")
+    bad = tmp_path / "archive" / "c2.dcm"
+    known = bad.stat()
+    with_pixels_of_no_picture(bad)
+    os.utime(bad, ns=(known.st_atime_ns, known.st_mtime_ns))
+    with pytest.raises(TooManyFailedError, match=r"1 of 4 .*--max-failed 24%"):
+        embed(tmp_path / "archive", tmp_path / "store", encoder="another", max_failed="24%")
+    report = embed(tmp_path / "archive", tmp_path / "store", encoder="third")
+    assert report.by_code == {"decode_failed": 1}
+    assert report.videos_embedded == 3
 
 
 def test_bad_headers_count_as_well_and_stay_noted(tmp_path):

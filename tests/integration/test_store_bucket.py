@@ -162,11 +162,9 @@ def test_making_a_store_that_was_killed_half_way_is_gone_on_with(uri):
 def test_a_living_writer_is_not_disturbed(uri):
     store = made(uri)
     with store.writer("first") as writer:
-        began = time.monotonic()
         words = r"process \d+ on .* \(run first\) is writing to this store since 20"
         with pytest.raises(LeaseHeldError, match=words) as caught:
             Store.open(Bucket(uri, dead_after_s=AN_HOUR)).writer("second")
-        assert time.monotonic() - began < 2
         assert "3600 seconds after its last sign of life" in caught.value.hint
         with Store.open(uri).snapshot() as snapshot:
             assert snapshot.studies().num_rows == 3
@@ -191,12 +189,12 @@ def test_a_dead_writer_is_taken_over_and_reported(uri):
 @pytest.mark.slow
 def test_a_holder_stays_alive_by_its_thread(uri):
     objects = Objects(uri)
-    lease = ObjectLease.take(objects, "first", dead_after_s=2)
-    time.sleep(3.2)
+    lease = ObjectLease.take(objects, "first", dead_after_s=6)
+    time.sleep(9)
     with pytest.raises(LeaseHeldError, match="run first"):
-        ObjectLease.take(objects, "second", dead_after_s=2)
+        ObjectLease.take(objects, "second", dead_after_s=6)
     lease.release()
-    second = ObjectLease.take(objects, "second", dead_after_s=2)
+    second = ObjectLease.take(objects, "second", dead_after_s=6)
     assert (lease.epoch, second.epoch, second.took_over) == (1, 2, None)
     second.release()
 

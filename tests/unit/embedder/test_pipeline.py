@@ -72,6 +72,22 @@ def test_a_cine_that_cannot_be_decoded_leaves_its_study_with_the_others():
     assert third.videos.embedding.shape == (0, 512)
 
 
+def test_a_clip_does_not_wait_for_others_that_never_come():
+    """A disk that goes away after the first cine is noticed after a few, not at the end."""
+    drawn = []
+
+    def stream():
+        for study in studies([1] * 100, bad=range(2, 101)):
+            drawn.append(study)
+            yield study
+
+    flow = embed_studies(stream(), encoder=TinyEncoder(), read=read, batch_size=4)
+    assert len(next(flow).cines) == 1
+    assert next(flow).refused
+    assert len(drawn) < 20
+    flow.close()
+
+
 def test_studies_come_out_before_the_input_is_exhausted():
     """Memory is bounded: what is yielded lags what is read by a batch and the read-ahead."""
     drawn = []

@@ -73,7 +73,7 @@ def test_a_server_that_is_not_there(monkeypatch):
         began = time.monotonic()
         with pytest.raises(StoreError, match="its server cannot be reached"):
             Store.open(URI)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
 
 
 @pytest.mark.slow

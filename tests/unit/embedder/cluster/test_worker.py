@@ -66,5 +66,5 @@ def test_a_defect_comes_back_with_its_place(duty):
     Shards(duty.store_url, duty.run_id).begin()
     said = Worker(replace(duty, load=partial(int, "defect"))).begin(Path(__file__), 1)
     assert isinstance(said, Failed)
-    assert said.message.startswith("ValueError: ")
+    assert said.message == "ValueError"  # without its text, which may hold a path
     assert "duty.load()" in said.trace
