@@ -209,7 +209,9 @@ def _print(report: EmbedReport) -> None:
         say(report.stages.verdict())
     print_table(
         [{"why not embedded": code, "inputs": count} for code, count in report.by_code.items()],
-        empty="every input is embedded",
+        empty="every input so far is embedded"
+        if report.left_for_later
+        else "every input is embedded",
     )
     for problem in report.problems[:_SHOWN]:
         say(f"{problem.code}: {problem.uri}\n  {problem.message}")
