@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Final
+
+from core.closing import Closing
 
 _LOOK_S: Final = 0.2
 
 
-class PeakOfTree:
+class PeakOfTree(Closing):
     """Looks at the process tree during a block; a context manager.
 
     Attributes
@@ -26,17 +27,10 @@ class PeakOfTree:
         self.own_mib = _proportional_kib(os.getpid()) / 1024
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> PeakOfTree:
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Look no more."""
         self._done.set()
         self._thread.join()
 

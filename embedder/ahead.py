@@ -9,8 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator
-from types import TracebackType
 from typing import Final, Generic, TypeVar
+
+from core.closing import Closing
 
 T = TypeVar("T")
 
@@ -25,10 +26,8 @@ class _End:
         self.error = error
 
 
-class Ahead(Generic[T]):
+class Ahead(Closing, Generic[T]):
     """An iterator over what a thread draws; a context manager.
-
-    At the end of the block the thread is waited for, which ends the item that it is just at.
 
     Parameters
     ----------
@@ -43,17 +42,10 @@ class Ahead(Generic[T]):
         self._ready: queue.Queue[T | _End] = queue.Queue(most)
         self._unwanted = threading.Event()
         self._thread = threading.Thread(target=self._draw, name="ahead", daemon=True)
-
-    def __enter__(self) -> Ahead[T]:
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ask for nothing more, and wait for the thread, which ends the item that it is just at."""
         self._unwanted.set()
         self._thread.join()
 

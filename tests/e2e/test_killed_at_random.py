@@ -18,6 +18,7 @@ from store.store import Store
 from store.tables import key_column
 from tests.e2e.test_embed_flow import UIDS, cine
 from tests.support.cli import ROOT, process_environment
+from tests.support.processes import members_of
 
 STUDIES, RUNS = 30, 2
 COMMIT_STUDIES = 4
@@ -56,20 +57,6 @@ def start(base, store):
         text=True,
         start_new_session=True,
     )
-
-
-def group_of(leader):
-    """Return the process ids of a session, its leader's first."""
-    members = [leader]
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != leader:
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == leader and fields[0] != "Z":
-                members.append(int(entry.name))
-    return members
 
 
 def rows(store):
@@ -133,13 +120,13 @@ def check_killed(world, tmp_path, rng, victim):
     store = tmp_path / "store"
     running = start(base, store)
     wait_at_random(store, rng, running, whole_s)
-    members = group_of(running.pid)
-    if victim == "parent" or len(members) == 1:
+    others = [pid for pid in members_of(running.pid) if pid != running.pid]
+    if victim == "parent" or not others:
         running.kill()
         running.communicate(timeout=60)
-        wait_until_gone(members[1:])
+        wait_until_gone(others)
     else:
-        os.kill(int(rng.choice(members[1:])), signal.SIGKILL)
+        os.kill(int(rng.choice(others)), signal.SIGKILL)
         running.communicate(timeout=120)
     killed_with = running.returncode
     is_there = (store / "tables" / "meta.lance").exists()

@@ -23,6 +23,7 @@ from embedder.sampling import ClipRule
 from tests.e2e.test_embed_flow import atlas, cine, visible
 from tests.support.bucket import new_prefix, object_store
 from tests.support.cli import ROOT, angioatlas, as_json, as_process
+from tests.support.processes import members_of
 from tests.support.tiny import TinyEncoder
 from tests.support.waiting import wait_until
 
@@ -151,16 +152,3 @@ def test_ctrl_c_leaves_no_process_and_no_file(tmp_path, times):
 def sessions_of(pid):
     """Return what Ray keeps of the cluster that a process started."""
     return list(Path("/tmp").glob(f"angioatlas-*/ray/session_*_{pid}"))
-
-
-def members_of(session):
-    """Return the living processes of a session of the operating system."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if fields[3] == str(session) and fields[0] != "Z":
-            found.append(stat.parent.name)
-    return found

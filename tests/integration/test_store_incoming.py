@@ -5,6 +5,7 @@ import pytest
 from core.errors import LeaseHeldError, StoreError
 from embedder.cluster.shards import Shards
 from store.incoming import INCOMING, clear_incoming, store_url
+from tests.support.bucket import keys_holding, new_prefix, object_store, put
 from tests.support.store_cases import commit, new_store
 
 
@@ -39,45 +40,20 @@ def test_a_lease_is_given_back_when_it_cannot_be_removed(tmp_path):
     store.writer("next").close()
 
 
-def test_an_object_store_is_cleared_of_that_alone(tmp_path, monkeypatch):
-    moto = pytest.importorskip("moto.server")
-    import obstore
-    from obstore.store import from_url
-
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "made-up",
-            "AWS_SECRET_ACCESS_KEY": "made-up",
-            "AWS_REGION": "us-east-1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        make_bucket(host, port)
-        url = store_url("s3://bucket/a/store/")
-        assert url == "s3://bucket/a/store"
+def test_an_object_store_is_cleared_of_that_alone():
+    with object_store():
+        uri = new_prefix("cleared")
+        url = store_url(f"{uri}/")
+        assert url == uri
         shards = Shards(url, "run-1")
         assert not shards.has_begun()
         shards.begin()
         assert Shards(url, "run-1").has_begun()
         shards.write("000001", [])
         assert Shards(url, "run-1").read("000001") == []
-        root = from_url("s3://bucket")
-        obstore.put(root, "a/store/tables/kept", b"")
+        put(uri, "tables/kept")
         clear_incoming(url)
         clear_incoming(url)
-        assert [each["path"] for each in obstore.list(root).collect()] == ["a/store/tables/kept"]
-    finally:
-        server.stop()
-
-
-def make_bucket(host, port):
-    import http.client
-
-    connection = http.client.HTTPConnection(host, port)
-    connection.request("PUT", "/bucket")
-    assert connection.getresponse().status == 200
-    connection.close()
+        assert keys_holding("s3://cleared", b"") == [
+            f"{uri.removeprefix('s3://cleared/')}/tables/kept"
+        ]
